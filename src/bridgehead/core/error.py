@@ -1,0 +1,25 @@
+"""The tree of exceptions. Expected results (a deferral, a refusal) are values, never exceptions.
+
+    BridgeheadError
+    ├── ConfigurationError    the operator's fault: a file or an argument; says where and what to do
+    ├── MachineError      this machine's fault: a port in use, a folder not writable, a full disk
+    └── ProtocolError         the peer's fault: bytes that break the protocol
+
+Any other exception that leaves a public function is a defect of ours.
+"""
+
+
+class BridgeheadError(Exception):
+    """Whatever this program raises on purpose; its text is one clear sentence for a person."""
+
+
+class ConfigurationError(BridgeheadError):
+    """The configuration, or an argument of a command, is wrong; the text names the place and the remedy."""
+
+
+class MachineError(BridgeheadError):
+    """The machine does not let us do what the configuration asks for; the text names the remedy."""
+
+
+class ProtocolError(BridgeheadError):
+    """The peer broke the protocol; the caller answers with a reply or ends the connection."""

@@ -1,0 +1,149 @@
+"""What a spool promises: the contract that every store keeps and `tests/spool/contract.py` checks.
+
+1. A change is durable when `done(None)` is called for its submission: it survives `kill -9` and power loss.
+2. A submission is atomic: all of its changes hold after a crash, or none.
+3. Submissions become durable in the order in which they were made. `done` is called on the event loop, in that
+   order, once; with an exception if the store could not write, and then nothing of the submission holds.
+4. What is damaged is set aside and counted; it neither stops `recover` nor disappears.
+5. One process owns a partition; a second one is refused when it opens it.
+
+Order of writes for a body kept in a file: file, fsync of the file, fsync of its folder, then the row that names it.
+For a removal: the row goes first, durably, then the file; `recover` removes files that no row names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from bridgehead.core.envelope import Envelope, MessageId
+from bridgehead.core.recipient_state import RecipientState
+
+BODY_IN_ROW_MAX = 256 * 1024
+"""Octets of a body that is kept in its row; larger ones are files, so that memory does not grow with size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The content of a message, Received line included, lines ended by CRLF, not dot-stuffed."""
+
+    size: int
+    content: bytes | None
+    """All of it, where it is small."""
+    path: Path | None = None
+    """The file that holds it, where it is large; readable until the message is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Accept a message. Its recipients are fresh."""
+
+    message_id: MessageId
+    envelope: Envelope
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Replace the state of some recipients of a message, by ordinal."""
+
+    message_id: MessageId
+    states: Mapping[int, RecipientState]
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take a message out: all of its recipients are settled, or an operator deleted it."""
+
+    message_id: MessageId
+
+
+Change: TypeAlias = Insert | Update | Remove
+Done: TypeAlias = Callable[[Exception | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as read back: the immutable envelope and body, and the states that are not fresh."""
+
+    message_id: MessageId
+    envelope: Envelope
+    body: Body
+    states: Mapping[int, RecipientState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """A message at start-up, without its body."""
+
+    message_id: MessageId
+    envelope: Envelope
+    states: Mapping[int, RecipientState]
+
+
+class BodyWriter(Protocol):
+    """A body that is still arriving. Small ones stay in memory, larger ones stream to a file."""
+
+    @property
+    def size(self) -> int:
+        """Octets written so far."""
+        ...
+
+    @property
+    def head(self) -> bytes:
+        """The first octets, at least `min(size, BODY_IN_ROW_MAX)` of them: enough to look at the header."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Append; `OSError` if the disk refuses (the caller answers 452 4.3.1 and discards)."""
+        ...
+
+    def finish(self) -> Body:
+        """No more comes; the result goes into an `Insert`. Not yet durable."""
+        ...
+
+    def discard(self) -> None:
+        """Forget what was written. May be called at any time before the `Insert`, also twice."""
+        ...
+
+
+class Spool(Protocol):
+    """One partition of the durable store. All methods are called on the event loop of the worker that owns it."""
+
+    def new_body(self) -> BodyWriter:
+        """Begin to receive a body."""
+        ...
+
+    def submit(self, changes: Sequence[Change], done: Done | None = None) -> None:
+        """Hand over changes that become durable together; returns at once. `done` as the contract says."""
+        ...
+
+    async def load(self, message_id: MessageId) -> StoredMessage | None:
+        """Read a message; `None` if it is not there (removed, or set aside as damaged)."""
+        ...
+
+    def recover(self) -> Iterator[StoredEntry]:
+        """Every message of the partition in order of arrival. Called once, at start, before any `submit`."""
+        ...
+
+    def statistics(self) -> SpoolStatistics:
+        """Counts since the spool was opened."""
+        ...
+
+    async def close(self) -> None:
+        """Wait until all that was submitted is durable, then let go of the partition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStatistics:
+    """What a spool has done."""
+
+    messages: int
+    commits: int
+    commit_seconds: float
+    """Sum over all commits; the histogram is kept by `metrics`."""
+    damaged: int
+    """Entries set aside."""
