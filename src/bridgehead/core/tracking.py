@@ -6,7 +6,9 @@ left out of both. Addresses and replies of peers are made printable by whoever c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import TypeAlias
 
 import msgspec
 
@@ -60,3 +62,7 @@ class TrackingEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     """Milliseconds since the message arrived."""
     decision: msgspec.Raw | None = None
     """The routing decision of a `ROUTED` or `REROUTED` step, as JSON (see `core.routing.Decision`)."""
+
+
+Emit: TypeAlias = Callable[[TrackingEvent], None]
+"""Takes an event; returns at once, never raises. Log and tracking store are behind it."""
