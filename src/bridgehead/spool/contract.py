@@ -6,6 +6,9 @@
    order, once; with an exception if the store could not write, and then nothing of the submission holds.
 4. What is damaged is set aside and counted; it neither stops `recover` nor disappears.
 5. One process owns a partition; a second one is refused when it opens it.
+6. An `Insert` of a message that is there already fails. An `Update` or `Remove` of one that is not there does
+   nothing: an operator may have deleted it while an attempt ran.
+7. `load` and `recover` show what is durable, never more.
 
 Order of writes for a body kept in a file: file, fsync of the file, fsync of its folder, then the row that names it.
 For a removal: the row goes first, durably, then the file; `recover` removes files that no row names.
