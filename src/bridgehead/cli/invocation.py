@@ -1,0 +1,124 @@
+"""What every command has in common: `--config`, `--json`, exit codes, and how errors are shown.
+
+Both options may stand before or after the verb. Texts go to standard output, errors and advice to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from bridgehead.core.error import BridgeheadError, ConfigurationError, MachineError
+
+if TYPE_CHECKING:
+    from bridgehead.control.configuration.load import Loaded
+    from bridgehead.core.organization import Node, Organization
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Exit(IntEnum):
+    """Exit codes that all commands share; each command documents its own 0, 1 and 2."""
+
+    OK = 0
+    NOTHING = 1
+    CONFIGURATION = 2
+    USAGE = 64
+    UNAVAILABLE = 69
+    INTERNAL = 70
+    STATE = 73
+    TEMPORARY = 75
+
+
+def common_options(command: F) -> F:
+    """Give a command `--config` and `--json`, so that they may also stand after the verb."""
+    command = click.option("--json", "json", is_flag=True, help="Write JSON instead of text.")(command)
+    return click.option(
+        "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The configuration file."
+    )(command)
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The options that stood before the verb; a command merges its own into it. Made anew for each call."""
+
+    config: Path | None = None
+    json: bool = False
+
+    def with_options(self, config: Path | None, *, json: bool) -> Invocation:
+        """The options of a command over those before the verb."""
+        return Invocation(config or self.config, json or self.json)
+
+    def load(self) -> Loaded:
+        """The configuration with all its issues; also where it has errors."""
+        from bridgehead.control.configuration.load import find, load
+
+        return load(find(self.config))
+
+    def configuration(self) -> tuple[Organization, Node]:
+        """The configuration, or an exit with code 2 and every error of the file on standard error."""
+        loaded = self.load()
+        if loaded.organization is None or loaded.node is None:
+            raise ConfigurationError("\n".join(loaded.errors))
+        return loaded.organization, loaded.node
+
+    def state_dir(self) -> Path:
+        """The state folder that the configuration names."""
+        return Path(self.configuration()[1].state_dir)
+
+    def call(self, verb: str, **arguments: Any) -> Any:
+        """Ask the running server; `NotRunningError` where there is none."""
+        from bridgehead.control.control_socket import call
+
+        return call(self.state_dir(), verb, **arguments)
+
+    def show(self, value: Any, text: str) -> None:
+        """Write the answer: `value` as JSON, or `text`."""
+        if self.json:
+            write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+        else:
+            write(text)
+
+
+def invocation(context: click.Context, config: Path | None, *, json: bool) -> Invocation:
+    """What this call of a command was given, before and after the verb."""
+    before = context.find_object(Invocation) or Invocation()
+    return before.with_options(config, json=json)
+
+
+def write(text: str) -> None:
+    """Write a text and a line end to standard output; a reader that went away ends the command quietly."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Write an error and end with this exit code."""
+    sys.stderr.write(f"bridgehead: {message}\n")
+    raise SystemExit(code)
+
+
+def exit_code(error: BridgeheadError) -> int:
+    """The exit code that goes with an error: its own, else by its kind."""
+    own = getattr(error, "exit_code", None)
+    if isinstance(own, int):
+        return own
+    match error:
+        case ConfigurationError():
+            return Exit.CONFIGURATION
+        case MachineError():
+            return Exit.UNAVAILABLE
+        case _:
+            return Exit.INTERNAL
