@@ -3,16 +3,20 @@ connectors, recipient policies).
 
 It is built and checked by `control.configuration`, replaced whole when a changed file is applied, and never edited.
 Everything here is a value: no secret is looked up, no file read. Times are seconds, sizes are octets, whatever
-unit the file uses. The indexes that make look-ups fast belong to `core.routing` and `core.policy`.
+unit the file uses. Indexes that make look-ups fast are made from the fields when a value is built, and are no part
+of its identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
+
+from bridgehead.core.network_set import NetworkSet
+from bridgehead.core.pattern import PatternIndex, SenderSet
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -100,6 +104,10 @@ class ClientList:
     networks: tuple[Network, ...] = ()
     domains: tuple[str, ...] = ()
     """Plain names cover themselves alone, `"*.x"` covers x and all below."""
+    network_set: NetworkSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network_set", NetworkSet(self.networks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +284,12 @@ class Restrictions:
     """Addresses, domains, `"*.domain"`, `"<>"`; empty: everyone."""
     reject_from: tuple[str, ...] = ()
     """Wins over `accept_from`."""
+    accepted: SenderSet = field(init=False, repr=False, compare=False)
+    rejected: SenderSet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "accepted", SenderSet(self.accept_from))
+        object.__setattr__(self, "rejected", SenderSet(self.reject_from))
 
     @property
     def is_open(self) -> bool:
@@ -312,6 +326,17 @@ class Connector:
     restrictions: Restrictions = Restrictions()
     limits: ConnectorLimits = ConnectorLimits()
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSpace:
+    """One address space of one connector, as routing finds it by domain."""
+
+    pattern: str
+    cost: int
+    connector: Connector
+    bridgeheads: Mapping[str, tuple[str, ...]]
+    """Name of a server -> the connector's bridgeheads there, by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,19 +393,42 @@ class Organization:
     generation: str = ""
     """Short content hash of the file this was made from: `"3f9a01c2"`."""
 
+    served_spaces: PatternIndex[ServedSpace] = field(init=False, repr=False, compare=False)
+    accepted_domain_index: PatternIndex[AcceptedDomain] = field(init=False, repr=False, compare=False)
+    _virtual_servers: Mapping[str, VirtualServer] = field(init=False, repr=False, compare=False)
+    _connectors: Mapping[str, Connector] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = object.__setattr__
+        index(
+            self, "_virtual_servers", {virtual_server.key: virtual_server for virtual_server in self.virtual_servers}
+        )
+        index(self, "_connectors", {connector.name: connector for connector in self.connectors})
+        index(self, "served_spaces", PatternIndex(self._spaces()))
+        index(
+            self, "accepted_domain_index", PatternIndex((domain.pattern, domain) for domain in self.accepted_domains)
+        )
+
     def virtual_server(self, key: str) -> VirtualServer:
         """The virtual server with this key; `KeyError` where there is none."""
-        for virtual_server in self.virtual_servers:
-            if virtual_server.key == key:
-                return virtual_server
-        raise KeyError(key)
+        return self._virtual_servers[key]
 
     def connector(self, name: str) -> Connector | None:
         """The connector with this name, or `None` (it may have left the file while mail waited)."""
+        return self._connectors.get(name)
+
+    def _spaces(self) -> Iterator[tuple[str, ServedSpace]]:
+        """Every pattern of every connector once, at its lowest cost."""
         for connector in self.connectors:
-            if connector.name == name:
-                return connector
-        return None
+            bridgeheads: dict[str, tuple[str, ...]] = {}
+            for key in connector.bridgeheads:
+                server = self._virtual_servers[key].server if key in self._virtual_servers else ""
+                bridgeheads[server] = (*bridgeheads.get(server, ()), key)
+            costs: dict[str, int] = {}
+            for space in connector.address_spaces:
+                costs[space.pattern] = min(space.cost, costs.get(space.pattern, space.cost))
+            for pattern, cost in costs.items():
+                yield pattern, ServedSpace(pattern, cost, connector, bridgeheads)
 
 
 @dataclass(frozen=True, slots=True)
