@@ -31,6 +31,8 @@ class Delivered(msgspec.Struct, frozen=True):
     """`"TLSv1.3 TLS_AES_256_GCM_SHA384 verified"`; empty: in the clear."""
     relays_dsn: bool = False
     """The peer offers DSN (RFC 3461): success reports are its duty, else a relayed DSN is ours."""
+    is_final: bool = False
+    """The mailbox has it (LMTP, maildir): a success report says "delivered", not "relayed"."""
 
 
 class Deferred(msgspec.Struct, frozen=True):
