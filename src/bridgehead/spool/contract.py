@@ -145,6 +145,7 @@ class SpoolStatistics:
     """What a spool has done."""
 
     messages: int
+    """Recovered and inserted, less removed; removing what is not there makes it too small."""
     commits: int
     commit_seconds: float
     """Sum over all commits; the histogram is kept by `metrics`."""

@@ -1,0 +1,170 @@
+"""Reading a partition at start, and saving what can be read of a damaged one.
+
+A scan reads ids, entries and states in order of arrival, never bodies. Where SQLite says "malformed" the database is
+set aside whole and `salvage` copies into a fresh one each message that can still be read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from bridgehead.spool.quarantine import Quarantine
+from bridgehead.spool.schema import connect_owner, connect_reader
+
+ScannedRow: TypeAlias = tuple[int, bytes, dict[int, bytes]]
+"""Message id, sealed entry, sealed states by ordinal."""
+
+_ID_MAX: Final = (1 << 63) - 1
+_GAP_MIN: Final = 1 << 21
+"""A gap of ids that is not searched any further: what can arrive within a millisecond (see `core.queue_id`)."""
+_PROBES_MAX: Final = 20_000
+"""Half a minute of searching at most."""
+_BATCH: Final = 200
+
+
+def scan(connection: sqlite3.Connection, after: int = -1) -> Iterator[ScannedRow]:
+    """Every message beyond the id `after`; `sqlite3.DatabaseError` where the file is damaged."""
+    messages = connection.execute("SELECT id, entry FROM message WHERE id > ? ORDER BY id", (after,))
+    states = connection.execute(
+        "SELECT message, ordinal, state FROM recipient_state WHERE message > ? ORDER BY message, ordinal", (after,)
+    )
+    state = states.fetchone()
+    for message_id, entry in messages:
+        own: dict[int, bytes] = {}
+        while state is not None and state[0] <= message_id:
+            if state[0] == message_id:
+                own[state[1]] = state[2]
+            state = states.fetchone()
+        yield message_id, entry, own
+
+
+def open_or_salvage(path: Path, quarantine: Quarantine) -> sqlite3.Connection:
+    """Open a partition for writing; a damaged one that cannot be opened is set aside, and a fresh one begun."""
+    if _ready(path).exists():
+        _take_over(path)
+    try:
+        return connect_owner(path)
+    except sqlite3.OperationalError:
+        raise  # the disk is full or a right is missing: nothing is damaged
+    except sqlite3.DatabaseError as error:
+        return salvage(path, quarantine, str(error))
+
+
+def salvage(path: Path, quarantine: Quarantine, reason: str) -> sqlite3.Connection:
+    """Set a copy of the database aside, replace it by a fresh one with all that can be read, and open that.
+
+    A crash at any point leaves either the damaged database, to be salvaged again, or the fresh one, complete.
+    """
+    files = [file for file in (path, path.with_name(path.name + "-wal")) if file.exists()]
+    aside = quarantine.add_files(path.stem, f"damaged database: {reason}", files)
+    building = path.with_suffix(".fresh")
+    for suffix in ("", "-wal", "-shm"):
+        building.with_name(building.name + suffix).unlink(missing_ok=True)
+    fresh = connect_owner(building)
+    try:
+        _copy_all(aside / path.name, fresh, quarantine)
+    finally:
+        fresh.close()
+    building.rename(_ready(path))
+    _take_over(path)
+    return connect_owner(path)
+
+
+def _ready(path: Path) -> Path:
+    return path.with_suffix(".ready")
+
+
+def _take_over(path: Path) -> None:
+    """Put the salvaged database in place of the damaged one, whose log must not be applied to it."""
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _ready(path).rename(path)
+
+
+def _copy_all(source: Path, fresh: sqlite3.Connection, quarantine: Quarantine) -> None:
+    try:
+        damaged = connect_reader(source)
+    except sqlite3.DatabaseError:
+        return
+    try:
+        ids = _readable_ids(damaged)
+        for start in range(0, len(ids), _BATCH):
+            fresh.execute("BEGIN IMMEDIATE")
+            for message_id in ids[start : start + _BATCH]:
+                _copy(damaged, fresh, message_id, quarantine)
+            fresh.execute("COMMIT")
+    finally:
+        damaged.close()
+
+
+def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, message_id: int, quarantine: Quarantine) -> None:
+    """Copy one message, or set aside what is left of it."""
+    try:
+        row = damaged.execute("SELECT id, entry, body FROM message WHERE id = ?", (message_id,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        quarantine.add(message_id, f"body not readable: {error}", read_parts(damaged, message_id))
+        return
+    fresh.execute("INSERT OR IGNORE INTO message VALUES (?, ?, ?)", row)
+    try:
+        states = damaged.execute("SELECT * FROM recipient_state WHERE message = ?", (message_id,)).fetchall()
+    except sqlite3.DatabaseError:
+        return  # without states its recipients are fresh: a second copy for some is better than none
+    fresh.executemany("INSERT OR IGNORE INTO recipient_state VALUES (?, ?, ?)", states)
+
+
+def read_parts(connection: sqlite3.Connection, message_id: int) -> dict[str, bytes]:
+    """What can be read of a message, for the quarantine."""
+    parts: dict[str, bytes] = {}
+    for part in ("entry", "body"):
+        try:
+            row = connection.execute(f"SELECT {part} FROM message WHERE id = ?", (message_id,)).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        if row is not None and row[0] is not None:
+            parts[part] = row[0]
+    return parts
+
+
+def _readable_ids(connection: sqlite3.Connection) -> list[int]:
+    """Ids of all messages on pages that can be read, in order.
+
+    From the low end up to the first damaged page, from the high end down to the last one; the gap between is halved
+    and searched in the same way, wide gaps first, until it is too narrow to hold another page or enough was tried.
+    """
+    found: set[int] = set()
+    gaps = deque([(-1, _ID_MAX)])
+    probes = 0
+    while gaps and probes < _PROBES_MAX:
+        probes += 1
+        low, high = gaps.popleft()
+        upward, is_whole = _until_damage(
+            connection, "SELECT id FROM message WHERE id > ? AND id < ? ORDER BY id", low, high
+        )
+        found.update(upward)
+        if is_whole:
+            continue
+        downward, _ = _until_damage(
+            connection, "SELECT id FROM message WHERE id > ? AND id < ? ORDER BY id DESC", low, high
+        )
+        found.update(downward)
+        low = upward[-1] if upward else low
+        high = downward[-1] if downward else high
+        if high - low > _GAP_MIN:
+            middle = (low + high) // 2
+            gaps += [(low, middle + 1), (middle, high)]
+    return sorted(found)
+
+
+def _until_damage(connection: sqlite3.Connection, query: str, low: int, high: int) -> tuple[list[int], bool]:
+    """The ids that a query gives before it meets a damaged page, and whether it met none."""
+    ids: list[int] = []
+    try:
+        for (message_id,) in connection.execute(query, (low, high)):
+            ids.append(message_id)
+    except sqlite3.DatabaseError:
+        return ids, False
+    return ids, True
