@@ -147,6 +147,8 @@ class ServerAuthentication:
     """Account name -> argon2 hash."""
     without_tls: bool = False
     required: bool = False
+    users_file: str = ""
+    """Where the accounts came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,8 @@ class Security:
     tls_domain: str = ""
     ca_pem: bytes = b""
     """Trust anchors; empty: the system's store."""
+    ca_file: str = ""
+    """Where they came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +366,8 @@ class AcceptedDomain:
     recipients: frozenset[str] | None = None
     """Full addresses or `"@domain"`, lower case; `None`: everyone exists."""
     deliver: LocalDelivery | None = None
+    recipients_file: str = ""
+    """Where `recipients` came from."""
 
 
 @dataclass(frozen=True, slots=True)
