@@ -1,10 +1,5 @@
 """The spool: one SQLite file for each worker's partition, with group commit. Keeps `spool/contract.py`.
 
-    state_dir/spool/p0.db       messages and the states of recipients (`schema`)
-    state_dir/spool/p0.bodies/  bodies too large for a row (`body_files`)
-    state_dir/spool/p0.lock     locked while a process owns the partition
-    state_dir/damaged/          what was set aside (`quarantine`)
-
 The event loop makes rows and hands them to the writer thread (`writer`); the thread commits, and tells the loop once
 for each batch. Reading is done here, on the loop: a message that just arrived is still in memory, and one of 4 KB in
 the page cache takes 15 microseconds, less than to ask a thread. Large bodies are checked by a thread.
@@ -13,8 +8,6 @@ the page cache takes 15 microseconds, less than to ask a thread. Large bodies ar
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
@@ -23,10 +16,8 @@ from pathlib import Path
 from typing import assert_never
 
 from bridgehead.core.envelope import MessageId
-from bridgehead.core.error import MachineError
 from bridgehead.spool.body_files import BodyFiles, PendingBody, checksum_of
 from bridgehead.spool.contract import (
-    Body,
     Change,
     Done,
     Insert,
@@ -37,16 +28,15 @@ from bridgehead.spool.contract import (
     Update,
 )
 from bridgehead.spool.disk import Disk
-from bridgehead.spool.quarantine import Quarantine
+from bridgehead.spool.partition import Partition
+from bridgehead.spool.read_only import read_message
 from bridgehead.spool.recent import Recent
-from bridgehead.spool.recovery import ScannedRow, open_or_salvage, read_parts, salvage, scan
+from bridgehead.spool.recovery import ScannedRow, read_parts, scan
 from bridgehead.spool.schema import (
     Act,
     DamagedError,
     Entry,
     connect_reader,
-    open_entry,
-    open_states,
     seal,
     stored_entry,
 )
@@ -63,17 +53,12 @@ class SqliteSpool:
     def __init__(self, state_dir: Path, partition: int, disk: Disk | None = None) -> None:
         """Open the partition, or create it. `MachineError` if another process owns it, or the folder is not ours."""
         self._disk = disk or Disk()
-        self._path = partition_path(state_dir, partition)
-        self._lock = _own(self._path)
-        self._quarantine = Quarantine(state_dir / "damaged")
-        self._bodies = BodyFiles(self._path.with_suffix(".bodies"), self._disk)
-        self._bodies.folder.mkdir(mode=0o700, exist_ok=True)
-        self._suspect = self._path.with_suffix(".suspect")
-        """Exists when damage of the database was met in use: then the next start salvages it."""
-        self._connection: sqlite3.Connection | None = self._open()
+        self._partition = Partition(state_dir, partition)
+        self._bodies = BodyFiles(self._partition.bodies, self._disk)
+        self._connection: sqlite3.Connection | None = self._connect()
         """The owner's, until the writer thread takes it."""
         self._reader: sqlite3.Connection | None = None
-        self._body_reader = ThreadPoolExecutor(1, f"bodies {self._path.stem}")
+        self._body_reader = ThreadPoolExecutor(1, f"bodies {self._partition.path.stem}")
         self._writer: Writer | None = None
         self._files: dict[MessageId, str] = {}
         """Names of the body files of messages that have one."""
@@ -117,7 +102,7 @@ class SqliteSpool:
             raise  # the disk cannot be read now; nothing is known to be damaged
         except (DamagedError, sqlite3.DatabaseError) as error:
             if isinstance(error, sqlite3.DatabaseError):
-                self._suspect.touch()
+                self._partition.mark_suspect()
             self._set_aside(message_id, str(error))
             return None
         if found is None or found[0].body.path is None:
@@ -141,7 +126,7 @@ class SqliteSpool:
             self._messages += 1
             yield entry
         for number, reason in damaged:
-            self._quarantine.add(number, reason, read_parts(self._connection, number))
+            self._partition.quarantine.add(number, reason, read_parts(self._connection, number))
             self._connection.execute("DELETE FROM message WHERE id = ?", (number,))
             self._connection.execute("DELETE FROM recipient_state WHERE message = ?", (number,))
         self._bodies.remove_orphans(files, set(self._files.values()))
@@ -150,7 +135,7 @@ class SqliteSpool:
         """Counts since the spool was opened."""
         writer = self._writer
         commits, seconds = (writer.commits, writer.commit_seconds) if writer is not None else (0, 0.0)
-        return SpoolStatistics(self._messages, commits, seconds, self._quarantine.count)
+        return SpoolStatistics(self._messages, commits, seconds, self._partition.quarantine.count)
 
     async def close(self) -> None:
         """Wait until all that was submitted is durable, then let go of the partition."""
@@ -164,7 +149,7 @@ class SqliteSpool:
         if self._reader is not None:
             self._reader.close()
         self._body_reader.shutdown(wait=False, cancel_futures=True)
-        os.close(self._lock)
+        self._partition.release()
 
     def _add_insert(self, submission: Submission, change: Insert) -> None:
         body = change.body
@@ -181,7 +166,7 @@ class SqliteSpool:
 
     def _started_writer(self) -> Writer:
         if self._writer is None:
-            place = Place(self._path, self._disk, asyncio.get_running_loop(), self._committed)
+            place = Place(self._partition.path, self._disk, asyncio.get_running_loop(), self._committed)
             assert self._connection is not None
             self._writer = Writer(place, self._connection)
             self._connection = None
@@ -227,24 +212,9 @@ class SqliteSpool:
                     del self._files[change.message_id]
 
     def _read(self, message_id: MessageId) -> tuple[StoredMessage, int] | None:
-        """A message and the checksum of its body; a file is not read."""
         if self._reader is None:
-            self._reader = connect_reader(self._path)
-        # States first: a message that is removed between the two is then not found, never found fresh.
-        states = self._reader.execute("SELECT ordinal, state FROM recipient_state WHERE message = ?", (message_id,))
-        sealed = dict(states.fetchall())
-        row = self._reader.execute("SELECT entry, body FROM message WHERE id = ?", (message_id,)).fetchone()
-        if row is None:
-            return None
-        entry = open_entry(row[0])
-        content: bytes | None = row[1]
-        if entry.file:
-            body = Body(entry.size, None, self._bodies.folder / entry.file)
-        elif content is None or zlib.crc32(content) != entry.checksum:
-            raise DamagedError("the body's checksum does not match")
-        else:
-            body = Body(entry.size, content)
-        return StoredMessage(message_id, entry.envelope, body, open_states(sealed)), entry.checksum
+            self._reader = connect_reader(self._partition.path)
+        return read_message(self._reader, message_id, self._bodies.folder)
 
     async def _with_checked_file(self, stored: StoredMessage, checksum: int) -> StoredMessage | None:
         """The message if its body's file is whole; reading all of it is left to a thread."""
@@ -265,7 +235,7 @@ class SqliteSpool:
         """Keep what is left of a damaged message, and take it out of the partition."""
         reader = self._reader
         parts = read_parts(reader, message_id) if reader is not None else {}
-        self._quarantine.add(message_id, reason, parts, file)
+        self._partition.quarantine.add(message_id, reason, parts, file)
         self.submit([Remove(message_id)])
 
     def _scan_and_salvage(self, connection: sqlite3.Connection) -> Iterator[ScannedRow]:
@@ -278,38 +248,12 @@ class SqliteSpool:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            connection.close()
-            self._connection = salvage(self._path, self._quarantine, str(error))
+            self._connection = self._partition.salvage(connection, str(error))
             yield from scan(self._connection, last)
 
-    def _open(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         try:
-            connection = open_or_salvage(self._path, self._quarantine)
-            if self._suspect.exists():
-                connection.close()
-                connection = salvage(self._path, self._quarantine, "damage was met while it was in use")
-                self._suspect.unlink()
-        except (sqlite3.Error, OSError) as error:
-            os.close(self._lock)
-            raise MachineError(f"cannot open {self._path}: {error}") from error
-        return connection
-
-
-def partition_path(state_dir: Path, partition: int) -> Path:
-    """Where a partition's database is: `state_dir/spool/p0.db`."""
-    return state_dir / "spool" / f"p{partition}.db"
-
-
-def _own(path: Path) -> int:
-    """Lock the partition for this process; the lock is held until the descriptor is closed, or the process ends."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise MachineError(f"cannot use {path.parent}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise MachineError(f"{path} is in use by another process") from error
-    return descriptor
+            return self._partition.connect()
+        except BaseException:
+            self._partition.release()
+            raise

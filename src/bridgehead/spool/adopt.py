@@ -1,0 +1,124 @@
+"""Taking over the partition of a worker that is gone, when the number of workers shrank.
+
+For each batch of messages: a second name for the body files in the own folder, fsync of that folder, the rows
+inserted durably into the own partition, then deleted from the other one, then the first names of the files. Ids are
+unique, so what is there already is left alone: after a crash at any point the act is simply done again, and nothing
+is lost or doubled.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from bridgehead.spool.disk import Disk
+from bridgehead.spool.partition import Partition
+from bridgehead.spool.schema import DamagedError, open_entry
+
+_BATCH: Final = 200
+
+
+def adopt(state_dir: Path, own: int, orphan: int, disk: Disk | None = None) -> int:
+    """Move all messages of partition `orphan` into `own`; returns how many. Call before `own` is opened as a spool.
+
+    `MachineError` if either partition is in use. Waits for the disk.
+    """
+    target = Partition(state_dir, own)
+    try:
+        source = Partition(state_dir, orphan)
+        try:
+            return _Adoption(target, source, disk or Disk()).run()
+        finally:
+            source.release()
+    finally:
+        target.release()
+
+
+class _Adoption:
+    """One adoption while it runs."""
+
+    def __init__(self, target: Partition, source: Partition, disk: Disk) -> None:
+        self._target, self._source, self._disk = target, source, disk
+        self._has_damage = False
+        """An entry could not be read, so its body's file may be among those that seem to belong to nobody."""
+
+    def run(self) -> int:
+        into = self._target.connect()
+        try:
+            from_ = self._source.connect()
+            try:
+                moved = self._move_all(into, from_)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                from_ = self._source.salvage(from_, str(error))
+                moved = self._move_all(into, from_)
+            finally:
+                from_.close()
+        finally:
+            into.close()
+        self._remove_source()
+        return moved
+
+    def _move_all(self, into: sqlite3.Connection, from_: sqlite3.Connection) -> int:
+        moved = 0
+        into.execute("ATTACH ? AS orphan", (str(self._source.path),))
+        try:
+            while rows := from_.execute("SELECT id, entry FROM message ORDER BY id LIMIT ?", (_BATCH,)).fetchall():
+                files = [file for _, entry in rows if (file := self._file_of(entry))]
+                self._link(files)
+                bounds = (rows[0][0], rows[-1][0])
+                self._insert(into, bounds)
+                self._delete(from_, bounds)
+                for file in files:
+                    self._disk.unlink(self._source.bodies / file)
+                moved += len(rows)
+        finally:
+            into.execute("DETACH orphan")
+        return moved
+
+    def _file_of(self, sealed: bytes) -> str:
+        try:
+            return open_entry(sealed).file
+        except DamagedError:
+            self._has_damage = True  # it moves as it is: the next `recover` sets it aside
+            return ""
+
+    def _link(self, files: list[str]) -> None:
+        for file in files:
+            source = self._source.bodies / file
+            if source.exists():  # a missing file is set aside with its message when that is loaded
+                self._disk.link(source, self._target.bodies / file)
+        if files:
+            self._disk.sync_folder(self._target.bodies)
+
+    def _insert(self, into: sqlite3.Connection, bounds: tuple[int, int]) -> None:
+        into.execute("BEGIN IMMEDIATE")
+        into.execute(
+            "INSERT OR IGNORE INTO main.message SELECT * FROM orphan.message WHERE id BETWEEN ? AND ?", bounds
+        )
+        into.execute(
+            "INSERT OR IGNORE INTO main.recipient_state"
+            " SELECT * FROM orphan.recipient_state WHERE message BETWEEN ? AND ?",
+            bounds,
+        )
+        self._disk.write(into, "COMMIT")
+
+    def _delete(self, from_: sqlite3.Connection, bounds: tuple[int, int]) -> None:
+        from_.execute("BEGIN IMMEDIATE")
+        from_.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", bounds)
+        from_.execute("DELETE FROM recipient_state WHERE message BETWEEN ? AND ?", bounds)
+        self._disk.write(from_, "COMMIT")
+
+    def _remove_source(self) -> None:
+        """Everything has moved; the lock's file stays, as locks are taken on it."""
+        source = self._source
+        left = sorted(source.bodies.iterdir())
+        if left and self._has_damage:
+            source.quarantine.add_files(source.path.stem, "bodies that no readable message names", left)
+        for path in left:
+            self._disk.unlink(path)
+        source.bodies.rmdir()
+        for suffix in ("-wal", "-shm", ""):
+            self._disk.unlink(source.path.with_name(source.path.name + suffix))

@@ -1,0 +1,86 @@
+"""One partition on disk: its files, who owns it, and opening it even if it is damaged.
+
+state_dir/spool/p0.db       messages and the states of recipients (`schema`)
+state_dir/spool/p0.bodies/  bodies too large for a row (`body_files`)
+state_dir/spool/p0.lock     locked while a process owns the partition
+state_dir/spool/p0.suspect  exists when damage was met in use: the next start salvages
+state_dir/damaged/          what was set aside (`quarantine`)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from bridgehead.core.error import MachineError
+from bridgehead.spool.quarantine import Quarantine
+from bridgehead.spool.recovery import open_or_salvage, salvage
+
+_NAME: Final = re.compile(r"p([0-9]{1,3})\.db")
+
+
+class Partition:
+    """A partition that this process owns until `release`; a lock of the kernel, so it ends with the process."""
+
+    def __init__(self, state_dir: Path, number: int) -> None:
+        """Lock it, creating its folders. `MachineError` if another process owns it or the folder is not ours."""
+        self.path = partition_path(state_dir, number)
+        self.bodies = self.path.with_suffix(".bodies")
+        self.quarantine = Quarantine(state_dir / "damaged")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.bodies.mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise MachineError(f"cannot use {self.path.parent}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            raise MachineError(f"{self.path} is in use by another process") from error
+
+    def connect(self) -> sqlite3.Connection:
+        """The connection that writes; a damaged database is salvaged first. `MachineError` if the disk refuses."""
+        try:
+            connection = open_or_salvage(self.path, self.quarantine)
+            if self._suspect.exists():
+                connection = self.salvage(connection, "damage was met while it was in use")
+        except (sqlite3.Error, OSError) as error:
+            raise MachineError(f"cannot open {self.path}: {error}") from error
+        return connection
+
+    def salvage(self, connection: sqlite3.Connection, reason: str) -> sqlite3.Connection:
+        """Replace a damaged database, open as `connection`, by what can be read of it."""
+        connection.close()
+        fresh = salvage(self.path, self.quarantine, reason)
+        self._suspect.unlink(missing_ok=True)
+        return fresh
+
+    def mark_suspect(self) -> None:
+        """Damage was met: have the next start salvage the partition."""
+        self._suspect.touch()
+
+    def release(self) -> None:
+        """Let go of the partition."""
+        os.close(self._lock)
+
+    @property
+    def _suspect(self) -> Path:
+        return self.path.with_suffix(".suspect")
+
+
+def partition_path(state_dir: Path, number: int) -> Path:
+    """Where a partition's database is: `state_dir/spool/p0.db`."""
+    return state_dir / "spool" / f"p{number}.db"
+
+
+def partitions(state_dir: Path) -> list[int]:
+    """Numbers of the partitions that exist, in order. Those at or above the number of workers are to be adopted."""
+    folder = state_dir / "spool"
+    if not folder.is_dir():
+        return []
+    return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
