@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -64,8 +65,10 @@ def words(name: str) -> list[str]:
 
 
 def published_files() -> list[Path]:
-    """Every file that git tracks or would add, as a clone of the repository has them."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
-    paths = [ROOT / name.decode() for name in listed.split(b"\0") if name]
-    return [path for path in paths if path.is_file()]
+    """Every file that belongs to the repository; what tools and builds leave behind is left out, as in .gitignore."""
+    left_behind = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()} | {".git"}
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in left_behind)]
+        found.extend(Path(folder, name) for name in files)
+    return sorted(found)

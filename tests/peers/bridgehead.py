@@ -102,11 +102,15 @@ class Bridgehead:
         assert self.child is not None, "not started"
         return self.child
 
-    def reload(self) -> None:
-        """SIGHUP, and return when the log says that the file was applied or refused."""
-        seen = self.log.stat().st_size
+    def reload(self) -> str:
+        """SIGHUP, and wait for the log to say what came of it: `"reload"` or `"reload-refused"`."""
+        seen = len(self._reloads())
         self.running.signal(signal.SIGHUP)
-        wait_until(lambda: self.log.stat().st_size > seen, "a log line about the reload")
+        wait_until(lambda: len(self._reloads()) > seen, "a log line about the reload")
+        return self._reloads()[-1]
+
+    def _reloads(self) -> list[str]:
+        return [name for event in self.events() if (name := str(event.get("event"))) in {"reload", "reload-refused"}]
 
     def terminate(self) -> int:
         """SIGTERM; the exit status, which is 0 after a clean drain."""
@@ -134,8 +138,8 @@ class Bridgehead:
     def events(self, name: str = "") -> Sequence[dict[str, Any]]:
         """Log lines as objects, optionally only those whose `event` is `name`."""
         found = []
-        for line in self.log.read_text(errors="replace").splitlines():
-            if line.startswith("{"):
+        for line in self.log.read_text(errors="replace").splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n"):
                 entry = json.loads(line)
                 if not name or entry.get("event") == name:
                     found.append(entry)

@@ -95,7 +95,10 @@ def public_keys(sample: str) -> dict[bytes, bytes]:
     if path is None:
         return {}
     keys = _key_lines(path / "maildkim__FAKE_DNS.dat")
+    for file in path.glob("chasquid__*.dns"):
+        keys.update(_key_lines(file))
     keys.update(_key_lines(path / f"{sample.removesuffix('.eml')}.dns"))
+    # Several messages use one name for different keys: their own file goes before the others.
     test_key = path / "dkimpy__test.txt"
     if test_key.exists():
         keys.setdefault(b"test._domainkey.example.com.", test_key.read_bytes().strip())

@@ -5,6 +5,7 @@ A zone whose file is missing or broken is answered with SERVFAIL, as in life; na
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class NameServer:
     def __init__(self, directory: Path, zones: Mapping[str, str | Path]) -> None:
         """Serve `zones`: name -> records (without SOA and NS, those are added), or a whole zone file's path."""
         self.port = free_port()
+        self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         text = CONFIGURATION.format(port=self.port, directory=directory)
         for name, content in zones.items():
@@ -84,6 +86,12 @@ class NameServer:
     def rcode(self, name: str, kind: str = "MX") -> str:
         """`"NOERROR"`, `"NXDOMAIN"`, `"SERVFAIL"` or `"REFUSED"`."""
         return dns.rcode.to_text(self.ask(name, kind).rcode())
+
+    def replace(self, zone: str, records: str) -> None:
+        """Serve other records for a zone, as after an operator mended it; returns once they are served."""
+        (self.directory / f"{zone}.zone").write_text(HEAD + records)
+        self.child.signal(signal.SIGHUP)
+        wait_until(lambda: self.rcode(zone, "SOA") == "NOERROR", f"{zone} is served")
 
     def stop(self) -> None:
         """End the server."""

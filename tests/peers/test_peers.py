@@ -100,6 +100,8 @@ def test_the_name_server_serves_zones_and_faults(start_name_server: StartNameSer
     assert server.rcode("alias.test") == "NOERROR"
     assert server.rcode("broken.test") == "SERVFAIL"
     assert server.rcode("elsewhere.test") == "REFUSED"
+    server.replace("broken.test", "@ IN MX 10 mended\n")
+    assert server.records("broken.test", "MX") == ["10 mended.broken.test."]
 
 
 def test_the_name_server_serves_the_mx_sets_of_real_domains(start_name_server: StartNameServer) -> None:
