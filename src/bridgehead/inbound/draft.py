@@ -1,0 +1,198 @@
+"""A message being received: its envelope grows, its body streams into the spool, and it is judged at its end.
+
+Rules of this file: no sockets, no event loop. The configuration is the one that MAIL found. The Received line is
+written before the first octet of content, and nothing else is added, but Date and Message-ID for authenticated
+clients (RFC 6409 8). RFC 5321 4.1.1.4, 4.4, 6.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bridgehead.core import queue_id
+from bridgehead.core.client import Client
+from bridgehead.core.envelope import Envelope, MessageId, Recipient
+from bridgehead.core.header import (
+    DateWriter,
+    Hop,
+    count_received,
+    date_line,
+    end_of_header,
+    has_header,
+    header_value,
+    message_id_line,
+    received_line,
+)
+from bridgehead.core.organization import Organization, VirtualServer
+from bridgehead.core.policy import ALL_REFUSED, Admitted, Refused, admit, recheck
+from bridgehead.core.reply import Reply
+from bridgehead.core.routing import Here, MessageProperties
+from bridgehead.inbound import refusals
+from bridgehead.smtp.event import ContentEnd, MailFrom, RcptTo
+from bridgehead.spool.contract import BodyWriter, Insert, Spool
+
+HEADER_MAX: Final = 64 * 1024
+"""Octets of header that are held back to see whether Date and Message-ID are there; longer ones get none."""
+
+
+NO_ID: Final = MessageId(0)
+"""Before the content begins there is no id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message comes from: what holds for all of a session until something in it changes."""
+
+    organization: Organization
+    virtual_server: VirtualServer
+    here: Here
+    client: Client
+    hop: Hop
+    trace_id: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """One transaction. Changed by its session alone."""
+
+    origin: Origin
+    mail: MailFrom
+    recipients: list[Recipient] = field(default_factory=list)
+    message_id: MessageId = NO_ID
+    queue_id: str = ""
+    received_at: float = 0.0
+    trouble: Reply | None = None
+    """Why the message cannot be taken, found while it was being written."""
+    _admitted: list[Admitted] = field(default_factory=list)
+    _body: BodyWriter | None = None
+    _held: bytes | None = None
+
+    def admit(self, event: RcptTo) -> Reply | None:
+        """Ask policy for a recipient; it is added, or the reply says why not."""
+        origin = self.origin
+        if len(self.recipients) >= origin.virtual_server.messages.recipients_max:
+            return refusals.TOO_MANY_RECIPIENTS
+        message = MessageProperties(self.mail.reverse_path, self.mail.size)
+        verdict = admit(event.mailbox, origin.client, message, origin.here, origin.organization)
+        if isinstance(verdict, Refused):
+            return verdict.reply
+        self.recipients.append(
+            Recipient(len(self.recipients), verdict.address, verdict.domain, event.notify, event.original)
+        )
+        self._admitted.append(verdict)
+        return None
+
+    def open(self, spool: Spool, message_id: MessageId, now: float, dates: DateWriter) -> None:
+        """Begin the body with the Received line; `OSError` if the disk refuses."""
+        self.message_id = message_id
+        self.queue_id = queue_id.write(message_id)
+        self.received_at = now
+        self._body = spool.new_body()
+        if self.origin.client.user:
+            self._held = b""
+        self._body.write(received_line(self._hop(), self.queue_id, dates.write(now)))
+
+    def write(self, data: bytes) -> None:
+        """Take content. Trouble with the disk is remembered; the rest is then dropped."""
+        if self._body is None:
+            return
+        try:
+            if self._held is not None:
+                self._hold(data)
+            else:
+                self._body.write(data)
+        except OSError:
+            self._fail()
+
+    def finish(self, end: ContentEnd, octets_left: int) -> Insert | Reply:
+        """Judge the whole message: what to store, or why not. `octets_left` of the session; -1: no limit."""
+        body = self._body
+        refusal = end.fault or self.trouble
+        if refusal is None and body is not None:
+            try:
+                if self._held is not None:
+                    self._release_header()
+                refusal = self._refusal(end.size, body.head, octets_left)
+                if refusal is None:
+                    self._body = None
+                    return Insert(self.message_id, self._envelope(end, body.head), body.finish())
+            except OSError:
+                refusal = refusals.NO_STORAGE
+                body.discard()
+        self.discard()
+        return refusal or refusals.OUR_FAULT
+
+    def discard(self) -> None:
+        """Forget the body."""
+        if self._body is not None:
+            self._body.discard()
+            self._body = None
+
+    def _fail(self) -> None:
+        self.trouble = refusals.NO_STORAGE
+        self.discard()
+
+    def _refusal(self, size: int, head: bytes, octets_left: int) -> Reply | None:
+        origin = self.origin
+        # Our own Received line is one of those counted.
+        if count_received(head) > origin.virtual_server.delivery.hop_count_max + 1:
+            return refusals.TOO_MANY_HOPS
+        if 0 <= octets_left < size:
+            return refusals.SESSION_FULL
+        message = MessageProperties(self.mail.reverse_path, size)
+        for admitted in self._admitted:
+            verdict = recheck(admitted, origin.client, message, origin.here, origin.organization)
+            if isinstance(verdict, Admitted):
+                # Recipients that alone became impossible are settled by the queue, with a DSN.
+                return None
+        return ALL_REFUSED
+
+    def _envelope(self, end: ContentEnd, head: bytes) -> Envelope:
+        mail, origin = self.mail, self.origin
+        return Envelope(
+            mail.reverse_path,
+            tuple(self.recipients),
+            end.size,
+            self.received_at,
+            origin.virtual_server.key,
+            origin.client.text,
+            origin.hop.helo,
+            self._hop().protocol,
+            origin.client.user,
+            mail.body_type,
+            mail.smtputf8,
+            mail.ret,
+            mail.envid,
+            header_value(head, "message-id"),
+            origin.trace_id,
+            has_eight_bit=end.has_eight_bit,
+        )
+
+    def _hop(self) -> Hop:
+        hop = self.origin.hop
+        if not self.mail.smtputf8:
+            return hop
+        # RFC 6531 4.3: UTF8SMTP, UTF8SMTPS, UTF8SMTPA, UTF8SMTPSA.
+        return replace(hop, protocol=f"UTF8{hop.protocol.removeprefix('E')}")
+
+    def _hold(self, data: bytes) -> None:
+        """Keep the header of an authenticated client back until it is whole."""
+        assert self._held is not None
+        self._held += data
+        is_whole = b"\r\n\r\n" in self._held or self._held.startswith(b"\r\n")
+        if is_whole or len(self._held) > HEADER_MAX:
+            self._release_header()
+
+    def _release_header(self) -> None:
+        """Write what is missing, then what was held."""
+        held, self._held = self._held or b"", None
+        if self._body is None:
+            return
+        header = held[: end_of_header(held)]
+        if len(held) <= HEADER_MAX:
+            if not has_header(header, "date"):
+                self._body.write(date_line(DateWriter().write(self.received_at)))
+            if not has_header(header, "message-id"):
+                self._body.write(message_id_line(self.queue_id, self.origin.virtual_server.fqdn))
+        self._body.write(held)

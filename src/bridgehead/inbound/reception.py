@@ -1,0 +1,71 @@
+"""What sessions need from the worker they run in: collaborators in one frozen value, and the doors behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bridgehead.core.envelope import MessageId
+from bridgehead.core.leases import Limits
+from bridgehead.core.organization import Organization
+from bridgehead.core.tracking import Emit
+from bridgehead.inbound.credentials import CredentialCheck
+from bridgehead.spool.contract import Spool, StoredMessage
+
+SESSIONS_MAX: Final = 20_000
+"""Sessions of one worker where nothing else is said; the worker passes what its file descriptors allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The configuration at one moment, as far as sessions are concerned. Replaced whole."""
+
+    organization: Organization
+    tls: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
+    """Server contexts by key of the virtual server, for those with a certificate."""
+
+
+class SessionLeases(Protocol):
+    """The session limits of a virtual server over all workers: `process.lease_client.LeaseClient`."""
+
+    async def try_acquire(self, limits: Limits) -> int | None:
+        """A ticket if there is room now, else `None`."""
+        ...
+
+    def release(self, ticket: int) -> None:
+        """Give it back."""
+        ...
+
+
+class ClientNames(Protocol):
+    """Looks up who a client is."""
+
+    async def verified_names(self, address: str) -> tuple[str, ...]:
+        """PTR names that resolve back to the address, in normal form; empty: none, or DNS cannot say now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Everything around the sessions of one worker. Only the worker makes one."""
+
+    spool: Spool
+    current: Callable[[], InForce]
+    next_id: Callable[[], MessageId]
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+    accepted: Callable[[StoredMessage], None]
+    """Takes over a message that is durable; its 250 is on its way."""
+    emit: Emit
+    tasks: asyncio.TaskGroup
+    """Where handshakes, look-ups and credential checks run."""
+    credentials: CredentialCheck
+    leases: SessionLeases
+    names: ClientNames | None = None
+    """`None`: clients have no names (then domains in client lists match nobody)."""
+    has_room: Callable[[], bool] = lambda: True
+    """Whether there is enough free disk for new mail."""
+    sessions_max: int = SESSIONS_MAX
