@@ -62,7 +62,10 @@ def organization(
 def server() -> VirtualServer:
     """The virtual server of the tests; change it with `dataclasses.replace`."""
     return VirtualServer(
-        "Default SMTP Virtual Server", "BRIDGE01", (Listener("127.0.0.1", 0),), "mail.contoso.com",
+        "Default SMTP Virtual Server",
+        "BRIDGE01",
+        (Listener("127.0.0.1", 0),),
+        "mail.contoso.com",
         authentication=ServerAuthentication(users=USERS, without_tls=True),
     )
 

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from typing import Final
+from typing import Final, cast
 
 from bridgehead.core.client import Client, client_at, needs_names
 from bridgehead.inbound import refusals
@@ -23,6 +22,7 @@ from bridgehead.inbound.conversation import Conversation
 from bridgehead.inbound.deadline import Deadline
 from bridgehead.inbound.reception import Reception
 from bridgehead.inbound.sessions import Sessions
+from bridgehead.net.tls import describe, describe_error
 from bridgehead.smtp.event import Content, DataBegin, Fault, StartTls
 from bridgehead.smtp.server_state import State
 
@@ -70,7 +70,8 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet at once, or after what must be known first."""
-        assert isinstance(transport, asyncio.Transport)
+        # A cast, because uvloop's transports are not derived from those of asyncio.
+        transport = cast("asyncio.Transport", transport)
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_BUFFER_MAX)
         self._sessions.enter(self)
@@ -239,18 +240,20 @@ class Session(asyncio.Protocol):
             )
         except (OSError, EOFError) as error:
             # The client's trouble, or someone who only looks for open ports: nobody needs a trace.
-            _log.info("TLS handshake failed", extra={"client": self._conversation.client.text, "reason": str(error)})
+            _log.info(
+                "TLS handshake failed",
+                extra={"client": self._conversation.client.text, "reason": describe_error(error)},
+            )
             self.abort()
             # The event loop forgets to tell us where the handshake was not over.
             self.connection_lost(error)
             return False
         if secured is None or self._transport is None:
             return False
-        assert isinstance(secured, asyncio.Transport)
         self._transport = secured
         secured.set_write_buffer_limits(WRITE_BUFFER_MAX)
         self._is_reading = True
-        self._conversation.tls_started(_description(secured))
+        self._conversation.tls_started(describe(secured.get_extra_info("ssl_object"), verified=False))
         return True
 
     # Running
@@ -374,11 +377,3 @@ def _client_of(transport: asyncio.Transport) -> Client:
     if not peer:
         return Client(None, "")
     return client_at(peer[0].partition("%")[0])
-
-
-def _description(transport: asyncio.Transport) -> str:
-    """`"TLSv1.3 TLS_AES_256_GCM_SHA384"`."""
-    ssl_object = transport.get_extra_info("ssl_object")
-    assert isinstance(ssl_object, ssl.SSLObject)
-    cipher = ssl_object.cipher()
-    return f"{ssl_object.version()} {cipher[0] if cipher else ''}".strip()
