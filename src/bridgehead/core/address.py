@@ -135,7 +135,7 @@ def recipient_key(address: str, domain: str) -> str:
     local_part = address[: address.rfind("@")]
     if local_part.startswith('"'):
         content = _unquoted(local_part)
-        if content and not content.strip(_DOT_STRING):
+        if _is_dot_string(content):
             local_part = content
     return f"{local_part.lower()}@{domain}"
 

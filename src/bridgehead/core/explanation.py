@@ -320,10 +320,10 @@ def _connectors(
     unvisited = Unvisited.LESS_SPECIFIC if visited else Unvisited.NOT_ASKED
     explanations = []
     for connector in organization.connectors:
-        record, space = visited.get(connector.name), covering.get(connector.name)
-        rule = record.rule if record else unvisited if space else Unvisited.NOT_COVERED
+        record, covered_by = visited.get(connector.name), covering.get(connector.name)
+        rule = record.rule if record else unvisited if covered_by else Unvisited.NOT_COVERED
         since = links.down.get(connector.name, 0.0)
-        explanations.append(_connector(connector, rule, record or space, domain, since))
+        explanations.append(_connector(connector, rule, record or covered_by, domain, since))
     return tuple(explanations)
 
 
