@@ -1,0 +1,68 @@
+"""What a server offers, read from its answer to EHLO (RFC 5321 4.1.1.1).
+
+Unknown and malformed keywords are left out: a server that says too much is no reason not to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+_DIGITS_MAX: Final = 20
+"""Digits of a number that we read (RFC 1870 3); longer ones are no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """The service extensions of one server; the default is that of a server greeted with HELO: none."""
+
+    pipelining: bool = False
+    eight_bit_mime: bool = False
+    smtputf8: bool = False
+    dsn: bool = False
+    starttls: bool = False
+    chunking: bool = False
+    size: bool = False
+    """It takes SIZE= (RFC 1870)."""
+    size_max: int = 0
+    """Octets of the largest message it takes; 0: it does not say (RFC 1870 4)."""
+    authentication: frozenset[str] = frozenset()
+    """SASL mechanisms in upper case, of `AUTH PLAIN LOGIN` and of the older `AUTH=LOGIN`."""
+    recipients_max: int = 0
+    """RCPTMAX of LIMITS (RFC 9422): recipients of a transaction; 0: it does not say."""
+    messages_max: int = 0
+    """MAILMAX of LIMITS (RFC 9422): transactions of a session; 0: it does not say."""
+
+
+def read_extensions(text: str) -> Extensions:
+    """The extensions in the text of a positive answer to EHLO; its first line is the greeting and says nothing."""
+    keywords: dict[str, list[str]] = {}
+    for line in text.upper().split("\n")[1:]:
+        words = ["AUTH", *line[5:].split()] if line.startswith("AUTH=") else line.split()
+        if not words:
+            continue
+        keyword, *parameters = words
+        keywords.setdefault(keyword, []).extend(parameters)
+    limits = dict(parameter.partition("=")[::2] for parameter in keywords.get("LIMITS", ()))
+    return Extensions(
+        pipelining="PIPELINING" in keywords,
+        eight_bit_mime="8BITMIME" in keywords,
+        smtputf8="SMTPUTF8" in keywords,
+        dsn="DSN" in keywords,
+        starttls="STARTTLS" in keywords,
+        chunking="CHUNKING" in keywords,
+        size="SIZE" in keywords,
+        size_max=_number((keywords.get("SIZE") or [""])[0]),
+        authentication=frozenset(keywords.get("AUTH", ())),
+        recipients_max=_limit(limits, "RCPTMAX"),
+        messages_max=_limit(limits, "MAILMAX"),
+    )
+
+
+def _limit(limits: Mapping[str, str], name: str) -> int:
+    return _number(limits.get(name, ""))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX else 0

@@ -1,0 +1,208 @@
+"""One mail transaction as the client sees it: the server's replies go in, an outcome for each recipient comes out.
+
+Whose a refusal is: 530, 535 and 538 are the credential's, 421 is the host's, any other 4yz defers and any other 5yz
+fails the recipients it speaks of. After at least one accepted recipient, "too many recipients" is no refusal: those
+recipients stay to be sent again at once (RFC 5321 4.5.3.1.10, which also explains 552). This cannot go on for ever,
+as each transaction settles the recipient it accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from bridgehead.core.envelope import Recipient
+from bridgehead.core.error import ProtocolError
+from bridgehead.core.outcome import Deferred, Delivered, Failed, Outcome, Scope
+from bridgehead.core.reply import TEXT_MAX, Reply
+
+CREDENTIAL_CODES: Final = frozenset({530, 535, 538})
+"""Replies that only an operator can mend (RFC 4954 6)."""
+_TOO_MANY: Final = frozenset({(452, ""), (452, "4.5.3"), (552, ""), (552, "5.5.3")})
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What outcomes say of the server."""
+
+    host: str
+    """`"mx1.fabrikam.com[192.0.2.7]:25"`."""
+    tls: str = ""
+    """`"TLSv1.3 TLS_AES_256_GCM_SHA384 verified"`; empty: in the clear."""
+    dsn: bool = False
+    """It offers DSN."""
+
+
+class Next(Enum):
+    """What a reply leads to."""
+
+    WAIT = auto()
+    """More replies are due, or the next command."""
+    CONTENT = auto()
+    """354 and at least one recipient: send the content."""
+    LONE_DOT = auto()
+    """354 though nobody was accepted: end the content at once, the message is for no one."""
+    ENDED = auto()
+    """Every recipient has its outcome or remains."""
+
+
+class _Step(Enum):
+    """Whose reply comes next."""
+
+    RSET = "RSET"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    CONTENT = "the content, before its end"
+    END = "the end of the content"
+
+
+class ClientTransaction:
+    """Collects what the replies mean. Owned and changed by one `ClientConnection`.
+
+    `recipients` are those named in RCPT commands, in that order; `is_pipelined` says that all commands went out
+    together, so that replies are due even after MAIL or all of RCPT were refused.
+    """
+
+    __slots__ = (
+        "_accepted",
+        "_answered",
+        "_index",
+        "_peer",
+        "_pipelined",
+        "_recipients",
+        "_step",
+        "outcomes",
+        "remaining",
+    )
+
+    def __init__(
+        self, recipients: Sequence[Recipient], peer: Peer, *, is_pipelined: bool, is_after_reset: bool
+    ) -> None:
+        self.outcomes: dict[int, Outcome] = {}
+        self.remaining: list[Recipient] = []
+        self._recipients = recipients
+        self._peer = peer
+        self._pipelined = is_pipelined
+        self._step = _Step.RSET if is_after_reset else _Step.MAIL
+        self._index = 0
+        self._accepted: list[Recipient] = []
+        self._answered = False
+
+    @property
+    def sends_content(self) -> bool:
+        """Whether the content is on its way: no reply is due until its end."""
+        return self._step is _Step.CONTENT
+
+    @property
+    def has_ended_content(self) -> bool:
+        """Whether the end of the content was sent: the server then forgets the transaction by itself."""
+        return self._step is _Step.END
+
+    def content_sent(self) -> None:
+        """The end of the content went out: its reply comes next."""
+        self._step = _Step.END
+
+    def receive(self, reply: Reply) -> Next:
+        """Take the next reply; `ProtocolError` if it can be no answer to what was sent."""
+        if reply.code == 421:
+            self._settle_all(reply, Scope.HOST)
+            return Next.ENDED
+        step = self._step
+        if step is _Step.RSET:
+            return self._reset(reply)
+        self._answered = True
+        if step is _Step.RCPT:
+            return self._rcpt(reply)
+        if step is _Step.MAIL:
+            return self._mail(reply)
+        if step is _Step.DATA:
+            return self._data(reply)
+        return self._final(reply)
+
+    def interrupt(self, reply: Reply, scope: Scope | None = None) -> None:
+        """The conversation broke: whoever has no outcome is deferred.
+
+        Before any answer to this message it is the host's trouble. After that it may be the message's (one that
+        makes the server fall over): it must not hold back the others.
+        """
+        self._settle_all(reply, scope or (Scope.MESSAGE if self._answered else Scope.HOST))
+
+    def _reset(self, reply: Reply) -> Next:
+        if reply.code // 100 != 2:
+            raise self._unexpected(reply)
+        self._step = _Step.MAIL
+        return Next.WAIT
+
+    def _mail(self, reply: Reply) -> Next:
+        self._step = _Step.RCPT
+        if reply.code // 100 != 2:
+            self._settle(self._recipients, self._refusal(reply))
+            return Next.WAIT if self._pipelined else Next.ENDED
+        return Next.WAIT
+
+    def _rcpt(self, reply: Reply) -> Next:
+        recipient = self._recipients[self._index]
+        self._index += 1
+        if recipient.ordinal not in self.outcomes:  # else MAIL was refused, and this reply says nothing new
+            if reply.code // 100 == 2:
+                self._accepted.append(recipient)
+            elif self._accepted and (reply.code, reply.enhanced) in _TOO_MANY:
+                self.remaining.append(recipient)
+            else:
+                self.outcomes[recipient.ordinal] = self._refusal(reply)
+        if self._index < len(self._recipients):
+            return Next.WAIT
+        self._step = _Step.DATA
+        return Next.WAIT if self._pipelined or self._accepted else Next.ENDED
+
+    def _data(self, reply: Reply) -> Next:
+        if reply.code == 354:
+            self._step = _Step.CONTENT if self._accepted else _Step.END
+            return Next.CONTENT if self._accepted else Next.LONE_DOT
+        if self._accepted:
+            self._settle(self._accepted, self._refusal(reply))
+        return Next.ENDED
+
+    def _final(self, reply: Reply) -> Next:
+        """The answer to the end of the content, or a refusal that comes before it."""
+        if not self._accepted:
+            return Next.ENDED
+        if reply.code // 100 == 2 and self._step is _Step.END:
+            peer = self._peer
+            self._settle(self._accepted, Delivered(_kept(reply), peer.host, peer.tls, peer.dsn))
+        else:
+            self._settle(self._accepted, self._refusal(reply))
+        return Next.ENDED
+
+    def _refusal(self, reply: Reply) -> Outcome:
+        """What a reply of 4yz or 5yz means for the recipients it speaks of."""
+        if reply.code < 400:
+            raise self._unexpected(reply)
+        reply = _kept(reply)
+        if reply.code in CREDENTIAL_CODES:
+            return Deferred(reply, Scope.CREDENTIAL, self._peer.host)
+        if reply.code < 500:
+            return Deferred(reply, Scope.MESSAGE, self._peer.host)
+        return Failed(reply, self._peer.host)
+
+    def _unexpected(self, reply: Reply) -> ProtocolError:
+        return ProtocolError(f"{reply.code} is no answer to {self._step.value}")
+
+    def _settle(self, recipients: Iterable[Recipient], outcome: Outcome) -> None:
+        for recipient in recipients:
+            self.outcomes[recipient.ordinal] = outcome
+
+    def _settle_all(self, reply: Reply, scope: Scope) -> None:
+        """Defer everyone who has no outcome, also those who were to be sent again at once."""
+        deferred = Deferred(_kept(reply), scope, self._peer.host)
+        for recipient in (*self._recipients, *self.remaining):
+            self.outcomes.setdefault(recipient.ordinal, deferred)
+        self.remaining.clear()
+
+
+def _kept(reply: Reply) -> Reply:
+    """The reply with no more text than we keep."""
+    return reply if len(reply.text) <= TEXT_MAX else Reply(reply.code, reply.enhanced, reply.text[:TEXT_MAX])
