@@ -24,9 +24,10 @@ $(VENV)/.run: pyproject.toml
 	$(BIN)/pip install --quiet --only-binary :all: --no-binary bridgehead -e .
 	touch $@
 
+# dkimpy is published as source alone.
 $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --only-binary :all: --no-binary bridgehead -e '.[dev]'
+	$(BIN)/pip install --quiet --only-binary :all: --no-binary bridgehead,dkimpy -e '.[dev]'
 	touch $@ $(VENV)/.run
 
 clean:
