@@ -67,7 +67,7 @@ def words(name: str) -> list[str]:
 def published_files() -> list[Path]:
     """Every file that belongs to the repository; what tools and builds leave behind is left out, as in .gitignore."""
     left_behind = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()} | {".git"}
-    found = []
+    found: list[Path] = []
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in left_behind)]
         found.extend(Path(folder, name) for name in files)

@@ -12,6 +12,7 @@ from tests.peers.conftest import StartNameServer, StartPostfix
 from tests.peers.corpus import MADE, on_the_wire, real_mx, samples
 from tests.peers.name_server import SERVFAIL
 from tests.peers.postfix import mailbox_settings, relay_settings
+from tests.peers.sender import Sender
 from tests.peers.sink import Sink
 from tests.peers.swaks import swaks
 from tests.peers.wire import Wire
@@ -63,6 +64,14 @@ def test_the_sink_gives_back_the_bytes_that_were_sent(sink: Sink) -> None:
         for name, content in MADE.items():
             assert client.send("a@client.test", ["b@inside.test"], on_the_wire(content)).code == 250, name
     assert [message.content for message in sink.received] == [on_the_wire(content) for content in MADE.values()]
+
+
+def test_the_accounts_of_sender_and_sink_agree(sink: Sink) -> None:
+    sender = Sender(sink.port, count=200)
+    sender.start()
+    account = sender.join()
+    assert sink.counts() == dict.fromkeys(account.accepted, 1)
+    assert account.interruptions == 0
 
 
 def test_the_sink_answers_as_the_test_decides() -> None:
