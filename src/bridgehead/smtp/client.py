@@ -63,15 +63,18 @@ class _State(Enum):
 class ClientConnection:
     """One conversation; changed only by the driver that owns the connection.
 
-    `fqdn` is what we call ourselves, `host` names the server in outcomes. With `helo` EHLO is not tried.
+    `fqdn` is what we call ourselves, `host` names the server in outcomes. With `helo` EHLO is not tried; with
+    `lmtp` the server is greeted with LHLO, and delivers (RFC 2033).
     """
 
-    def __init__(self, fqdn: str, host: str, *, helo: bool = False, trace: Trace | None = None) -> None:
+    def __init__(
+        self, fqdn: str, host: str, *, helo: bool = False, lmtp: bool = False, trace: Trace | None = None
+    ) -> None:
         self.extensions = Extensions()
-        self.peer = Peer(host)
+        self.peer = Peer(host, lmtp=lmtp)
         self.replies = 0  # whole ones so far: what the driver's deadlines go by, since a dribble is no progress
         self._fqdn = fqdn
-        self._helo = helo
+        self._first_hello = "LHLO" if lmtp else "HELO" if helo else "EHLO"
         self._trace = trace
         self._reader = ReplyReader()
         self._state = _State.GREETING
@@ -133,7 +136,7 @@ class ClientConnection:
         self.peer = replace(self.peer, tls=description)
         self.extensions = Extensions()
         if self._state is _State.HANDSHAKE:
-            self._say_hello("HELO" if self._helo else "EHLO")
+            self._say_hello(self._first_hello)
 
     def fail(self, reply: Reply, scope: Scope | None = None) -> None:
         """The connection is gone or given up: whoever is in flight is deferred with `reply`; nothing follows.
@@ -347,11 +350,11 @@ class ClientConnection:
         if reply.code // 100 != 2:
             self._refuse(Phase.GREETING, reply)
             return
-        self._say_hello("HELO" if self._helo else "EHLO")
+        self._say_hello(self._first_hello)
 
     def _take_hello(self, reply: Reply) -> None:
         if reply.code // 100 == 2:
-            self.extensions = read_extensions(reply.text) if self._hello == "EHLO" else Extensions()
+            self.extensions = Extensions() if self._hello == "HELO" else read_extensions(reply.text)
             self.peer = replace(self.peer, dsn=self.extensions.dsn)
             self._state = _State.IDLE
             self._events.append(Greeted())

@@ -33,6 +33,8 @@ class Peer:
     """`"TLSv1.3 TLS_AES_256_GCM_SHA384 verified"`; empty: in the clear."""
     dsn: bool = False
     """It offers DSN."""
+    lmtp: bool = False
+    """It delivers, and answers the end of the content once for each accepted recipient (RFC 2033 4.2)."""
 
 
 class Next(Enum):
@@ -69,6 +71,7 @@ class ClientTransaction:
     __slots__ = (
         "_accepted",
         "_answered",
+        "_ended",
         "_index",
         "_peer",
         "_pipelined",
@@ -89,6 +92,7 @@ class ClientTransaction:
         self._step = _Step.RSET if is_after_reset else _Step.MAIL
         self._index = 0
         self._accepted: list[Recipient] = []
+        self._ended = 0  # replies to the end of the content, of an LMTP server
         self._answered = False
 
     @property
@@ -160,6 +164,8 @@ class ClientTransaction:
 
     def _data(self, reply: Reply) -> Next:
         if reply.code == 354:
+            if not self._accepted and self._peer.lmtp:
+                raise self._unexpected(reply)  # RFC 2033 4.2: 503, since a lone dot would have no reply at all
             self._step = _Step.CONTENT if self._accepted else _Step.END
             return Next.CONTENT if self._accepted else Next.LONE_DOT
         if self._accepted:
@@ -170,12 +176,22 @@ class ClientTransaction:
         """The answer to the end of the content, or a refusal that comes before it."""
         if not self._accepted:
             return Next.ENDED
-        if reply.code // 100 == 2 and self._step is _Step.END:
-            peer = self._peer
-            self._settle(self._accepted, Delivered(_kept(reply), peer.host, peer.tls, peer.dsn))
-        else:
+        if self._step is not _Step.END:
             self._settle(self._accepted, self._refusal(reply))
-        return Next.ENDED
+            return Next.ENDED
+        if not self._peer.lmtp:
+            self._settle(self._accepted, self._end(reply))
+            return Next.ENDED
+        self._settle((self._accepted[self._ended],), self._end(reply))
+        self._ended += 1
+        return Next.WAIT if self._ended < len(self._accepted) else Next.ENDED
+
+    def _end(self, reply: Reply) -> Outcome:
+        """What the answer to the end of the content means."""
+        if reply.code // 100 != 2:
+            return self._refusal(reply)
+        peer = self._peer
+        return Delivered(_kept(reply), peer.host, peer.tls, peer.dsn, peer.lmtp)
 
     def _refusal(self, reply: Reply) -> Outcome:
         """What a reply of 4yz or 5yz means for the recipients it speaks of."""
