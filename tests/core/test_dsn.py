@@ -24,7 +24,7 @@ from bridgehead.core.dsn import (
     octets_wanted,
     reports_for,
 )
-from bridgehead.core.dsn_text import Action, Report, host_name
+from bridgehead.core.dsn_text import Action, Report
 from bridgehead.core.envelope import Envelope, MessageId, Notify, Recipient
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Outcome, Scope
 from bridgehead.core.recipient_state import RecipientState
@@ -289,23 +289,6 @@ def test_boundary_occurs_in_no_part() -> None:
     dsn = failure(envelope_of(SMITH, ret="FULL"), original)
     assert email.message_from_bytes(dsn.content).get_boundary() == "dsn-0010000000000-2"
     assert children(parts_of(dsn)[3])[0].get_payload(decode=True) == original.partition(b"\r\n\r\n")[2]
-
-
-@pytest.mark.parametrize(
-    ("host", "name"),
-    [
-        (MX, "mx1.fabrikam.com"),
-        ("[192.0.2.10]:25", "[192.0.2.10]"),
-        ("[2001:db8::1]:25", "[2001:db8::1]"),
-        ("localhost[127.0.0.1]:24", "[127.0.0.1]"),
-        ("maildir", ""),
-        ("lmtp:/run/lmtp.sock", ""),
-        ("a\r\nX: b.c[x\r\n]", ""),
-        ("", ""),
-    ],
-)
-def test_remote_mta_is_a_name_or_an_address(host: str, name: str) -> None:
-    assert host_name(host) == name
 
 
 @pytest.mark.parametrize(
