@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from types import MappingProxyType
 
-from bridgehead.core.address import Mailbox, parse_mailbox
+from bridgehead.core.address import Mailbox, PathFault, parse_forward_path, parse_mailbox
 from bridgehead.core.address_space import parse_address_space
-from bridgehead.core.link_state import LinkState
+from bridgehead.core.client import Client, client_at
+from bridgehead.core.link_state import ALL_UP, LinkState
 from bridgehead.core.organization import (
     AcceptedDomain,
     ClientList,
@@ -24,9 +25,12 @@ from bridgehead.core.organization import (
     SmartHostKind,
     VirtualServer,
 )
+from bridgehead.core.policy import Admission, Admitted, Refused, admit, recipient_fault
+from bridgehead.core.routing import Decision, MessageProperties, Routed, Rule, Unreachable, here_at, route
 
 VIRTUAL_SERVER = "BRIDGE01/Default"
 SECOND = "BRIDGE01/Second"
+OUTSIDE = client_at("198.51.100.7")
 REMOTE = "BRIDGE02/Default"
 SMART_HOST = SmartHost("192.0.2.10", SmartHostKind.ADDRESS)
 UNRESTRICTED = Restrictions()
@@ -98,3 +102,41 @@ def mailbox(text: str) -> Mailbox:
     parsed = parse_mailbox(text)
     assert parsed is not None, text
     return parsed
+
+
+def ask(
+    contoso: Organization,
+    path: bytes,
+    client: Client = OUTSIDE,
+    *,
+    sender: str = "x@elsewhere.example",
+    size: int = 0,
+    at: str = VIRTUAL_SERVER,
+) -> Admitted | Refused:
+    """What RCPT TO:<path> comes to."""
+    recipient = parse_forward_path(path, smtputf8=True)
+    if isinstance(recipient, PathFault):
+        return Refused(recipient_fault(recipient), Admission.NOT_ALLOWED)
+    return admit(recipient, client, MessageProperties(sender, size), here_at(contoso, at), contoso)
+
+
+def decide(
+    contoso: Organization,
+    recipient: str,
+    *,
+    sender: str = "app@contoso.com",
+    size: int = 10_240,
+    links: LinkState = ALL_UP,
+    at: str = VIRTUAL_SERVER,
+) -> Decision:
+    here = here_at(contoso, at)
+    return route(mailbox(recipient), MessageProperties(sender, size), here, contoso, links)
+
+
+def names(decision: Decision) -> list[str]:
+    assert isinstance(decision.result, (Routed, Unreachable)), decision
+    return [found.connector for found in decision.result.routes]
+
+
+def rules(decision: Decision) -> dict[str, Rule]:
+    return {record.connector: record.rule for record in decision.considered}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridgehead.core.address import PathFault, parse_forward_path
+from bridgehead.core.address import PathFault
 from bridgehead.core.client import STRANGER, Client, client_at
 from bridgehead.core.organization import (
     AcceptedDomain,
@@ -24,7 +24,6 @@ from bridgehead.core.organization import (
     RelayRestrictions,
     Restrictions,
 )
-from bridgehead.core.pattern import covers
 from bridgehead.core.policy import (
     ALL_REFUSED,
     NO_POSTMASTER,
@@ -33,7 +32,6 @@ from bridgehead.core.policy import (
     Admission,
     Admitted,
     Refused,
-    admit,
     may_connect,
     recheck,
     recipient_fault,
@@ -41,29 +39,12 @@ from bridgehead.core.policy import (
 )
 from bridgehead.core.reply import Reply
 from bridgehead.core.routing import NO_ROUTE, NOT_ALLOWED, UNKNOWN_RECIPIENT, MessageProperties, here_at
-from tests.core.organizations import REMOTE, SECOND, VIRTUAL_SERVER, Way, connector, organization
+from tests.core.organizations import OUTSIDE, REMOTE, SECOND, VIRTUAL_SERVER, Way, ask, connector, organization
 
 LISTED = client_at("127.0.0.1")
-OUTSIDE = client_at("198.51.100.7")
 AUTHENTICATED = client_at("198.51.100.7", user="alice")
 LMTP = LocalDelivery("lmtp", "127.0.0.1:24")
 CONTOSO = AcceptedDomain("contoso.com", recipients=frozenset(("known@contoso.com",)), deliver=LMTP)
-
-
-def ask(
-    organization: Organization,
-    path: bytes,
-    client: Client = OUTSIDE,
-    *,
-    sender: str = "x@elsewhere.example",
-    size: int = 0,
-    at: str = VIRTUAL_SERVER,
-) -> Admitted | Refused:
-    """What RCPT TO:<path> comes to."""
-    recipient = parse_forward_path(path, smtputf8=True)
-    if isinstance(recipient, PathFault):
-        return Refused(recipient_fault(recipient), Admission.NOT_ALLOWED)
-    return admit(recipient, client, MessageProperties(sender, size), here_at(organization, at), organization)
 
 
 RELAYING = organization(connector("ISP", "*"), accepted=(CONTOSO,))
@@ -310,248 +291,6 @@ def test_replies_are_permanent_and_general() -> None:
         assert reply.is_permanent
         assert reply.enhanced.startswith("5.")
     assert UNABLE_TO_RELAY.text.startswith("Unable to relay for")
-
-
-# Every trick we know to make a server relay for someone it does not know. `contoso.com` is ours, everyone exists in
-# it; 192.0.2.1 is our own address; `evil.example` is where the mail is meant to go.
-TRICKS = (
-    b"u@evil.example",
-    b"u@EVIL.example",
-    b"u@evil.example.",
-    b"u@evil.example..",
-    b"u@.evil.example",
-    b"u@evil..example",
-    b"u@evil.example,contoso.com",
-    b"u@evil.example contoso.com",
-    b"u@evil.example;contoso.com",
-    b"u@evil.example:contoso.com",
-    b"u@evil.example/contoso.com",
-    b"u@evil.example\\contoso.com",
-    b"u@evil.example#contoso.com",
-    b"u@evil.example?contoso.com",
-    b"u@evil.example|contoso.com",
-    b"u@evil.example(contoso.com)",
-    b"u@(contoso.com)evil.example",
-    b"u@evil.example>contoso.com",
-    b"u@evil.example<u@contoso.com>",
-    b"<u@evil.example>@contoso.com",
-    # percent
-    b"u%evil.example@contoso.com",
-    b"u%evil.example@[192.0.2.1]",
-    b"u%evil.example@mail.contoso.com",
-    b"u%evil.example@localhost",
-    b"u%evil.example@",
-    b"u%evil.example",
-    b"u%evil.example%contoso.com",
-    b"u%evil.example%contoso.com@contoso.com",
-    b"u%%evil.example@contoso.com",
-    b"u%40evil.example@contoso.com",
-    b"u=40evil.example%x@contoso.com",
-    b"%evil.example@contoso.com",
-    b"@evil.example%u@contoso.com",
-    # bang
-    b"evil.example!u@contoso.com",
-    b"evil.example!u@[192.0.2.1]",
-    b"evil.example!u",
-    b"contoso.com!evil.example!u",
-    b"contoso.com!evil.example!u@contoso.com",
-    b"evil.example!u%contoso.com@contoso.com",
-    b"!evil.example!u@contoso.com",
-    # second at
-    b"u@evil.example@contoso.com",
-    b"u@contoso.com@evil.example",
-    b"u@evil.example@[192.0.2.1]",
-    b"u@@evil.example",
-    b"u@evil.example@",
-    b"@u@evil.example",
-    b"@@evil.example:u@contoso.com",
-    b"u@evil.example@@contoso.com",
-    b"u@evil.example@contoso.com@contoso.com",
-    # quotes
-    b'"u@evil.example"',
-    b'"u%evil.example"',
-    b'"u@evil.example"@contoso.com',
-    b'"u%evil.example"@contoso.com',
-    b'"evil.example!u"@contoso.com',
-    b'"u@evil.example"@[192.0.2.1]',
-    b'"u"@evil.example',
-    b'"u"@evil.example@contoso.com',
-    b'"u\\@evil.example"@contoso.com',
-    b'"u"%evil.example@contoso.com',
-    b'u"@evil.example"@contoso.com',
-    b'"u"."x"@evil.example@contoso.com',
-    b'"@evil.example:u"@contoso.com',
-    b'"<u@evil.example>"@contoso.com',
-    b'"u@evil.example> NOTIFY=NEVER"@contoso.com',
-    b'""@evil.example',
-    b'"u@contoso.com"@evil.example',
-    b'"u@evil.example',
-    b"'u@evil.example'@contoso.com",
-    b"\\u@evil.example",
-    b"u\\@evil.example@contoso.com",
-    # source routes
-    b"@contoso.com:u@evil.example",
-    b"@contoso.com,@contoso.com:u@evil.example",
-    b"@[192.0.2.1]:u@evil.example",
-    b"@localhost:u@evil.example",
-    b"@evil.example:u@contoso.com",
-    b"@contoso.com:u%evil.example@contoso.com",
-    b"@contoso.com:evil.example!u@contoso.com",
-    b"@contoso.com:@evil.example:u@contoso.com",
-    b"@contoso.com:u@evil.example@contoso.com",
-    b"@contoso.com:",
-    b"@:u@evil.example",
-    b"@contoso.com,:u@evil.example",
-    b"@contoso.com u@evil.example",
-    # controls
-    b"u@evil.example\x00@contoso.com",
-    b"u@contoso.com\x00.evil.example",
-    b"u@evil.example\x00.contoso.com",
-    b"u\x00@evil.example",
-    b"u@evil.example\r\n.contoso.com",
-    b"u@evil.example\n@contoso.com",
-    b"u@evil.example\t.contoso.com",
-    b"u@evil.example\x0b.contoso.com",
-    b"u@evil.example\x7f.contoso.com",
-    b"u@contoso.com\x85.evil.example",
-    # literals of any notation
-    b"u@[192.0.2.1]",
-    b"u@[203.0.113.9]",
-    b"u@192.0.2.1",
-    b"u@[127.0.0.1]",
-    b"u@127.0.0.1",
-    b"u@127.1",
-    b"u@2130706433",
-    b"u@[2130706433]",
-    b"u@0x7f000001",
-    b"u@0x7f.1",
-    b"u@[0x7f.0.0.1]",
-    b"u@0177.0.0.1",
-    b"u@[0177.0.0.1]",
-    b"u@[IPv6:::1]",
-    b"u@[::1]",
-    b"u@[IPv6:::ffff:127.0.0.1]",
-    b"u@[IPv6:fe80::1%25contoso.com]",
-    b"u@[contoso.com]",
-    b"u@[evil.example]",
-    b"u@[192.0.2.1].evil.example",
-    b"u@contoso.com[203.0.113.9]",
-    # suffix and prefix compare
-    b"u@badcontoso.com",
-    b"u@bad-contoso.com",
-    b"u@contoso.com.evil.example",
-    b"u@contoso.comm",
-    b"u@contoso.co",
-    b"u@com",
-    b"u@a.contoso.com",
-    b"u@a.b.contoso.com",
-    b"u@.contoso.com",
-    b"u@evil.example.contoso.com",
-    b"u@-contoso.com",
-    b"u@contoso_com",
-    b"u@*.contoso.com",
-    b"u@*",
-    # Unicode
-    "u@cоntoso.com".encode(),
-    "u@contosо.com".encode(),
-    "u@ｅvil.example".encode(),
-    "u@evil。example".encode(),
-    "u@evil．example".encode(),
-    "u＠evil.example@contoso.com".encode(),
-    "u@evil.example＠contoso.com".encode(),
-    "u﹫evil.example@contoso.com".encode(),
-    "u％evil.example@contoso.com".encode(),
-    "evil.example！u@contoso.com".encode(),
-    "u@evil.example\u200b.contoso.com".encode(),
-    "u@contoso.com\u2024evil.example".encode(),
-    "u@evil.example\u2100contoso.com".encode(),
-    "u@evil.example\uff0fcontoso.com".encode(),
-    "u@contoso.com\u202emoc.live".encode(),
-    b"u@xn--evil",
-    b"u\xff@evil.example",
-    b"u\xc0\xa5evil.example@contoso.com",
-    b"u+AEA-evil.example@contoso.com",
-    b"u&AEA-evil.example@contoso.com",
-    # encoded words
-    b"=?utf-8?q?u=40evil.example?=@contoso.com",
-    b"=?x?q?u=40evil.example=3e=00?=x@contoso.com",
-    b"=?utf-7?q?u&AEA-evil.example?=@contoso.com",
-    b"=?utf-8?b?dUBldmlsLmV4YW1wbGU=?=@contoso.com",
-    # forms that are none
-    b"",
-    b"u",
-    b"u@",
-    b"@evil.example",
-    b"u @evil.example",
-    b"u@ evil.example",
-    b" u@evil.example",
-    b"mailto:u@evil.example",
-    b"smtp:u@evil.example",
-    b"X400:c=us@evil.example",
-    b"IMCEASMTP-u+40evil+2Eexample@contoso.com",
-    b"IMCEASMTP-u+40evil+2Eexample@evil.example",
-    b"u(comment@contoso.com)@evil.example",
-    b"u@evil.example (contoso.com)",
-    b"postmaster@evil.example",
-    b'"postmaster"@evil.example',
-    b"postmaster%evil.example@contoso.com",
-    b"postmaster@contoso.com@evil.example",
-    b"${run{/bin/true}}@contoso.com",
-    b";id;@evil.example",
-    b"|id@evil.example",
-    b"../../u@evil.example",
-)
-
-
-def test_there_are_at_least_ninety_different_tricks() -> None:
-    assert len(set(TRICKS)) == len(TRICKS) >= 90
-
-
-@pytest.mark.parametrize("path", TRICKS, ids=[repr(path)[2:-1] for path in TRICKS])
-@pytest.mark.parametrize("client", [OUTSIDE, STRANGER], ids=["outside", "nobody known"])
-def test_trick_never_relays_for_a_client_that_may_not_relay(path: bytes, client: Client) -> None:
-    """Refused for ever, or a recipient of our own domain, whose address goes no further than `deliver`."""
-    everyone = organization(connector("ISP", "*"), accepted=(AcceptedDomain("contoso.com", deliver=LMTP),))
-
-    verdict = ask(everyone, path, client, sender="known@contoso.com")
-
-    if isinstance(verdict, Refused):
-        assert verdict.reply.is_permanent
-        return
-    assert verdict.domain == "contoso.com"
-    assert verdict.rule in {Admission.ACCEPTED_DOMAIN, Admission.POSTMASTER}
-    local_part = verdict.address.rpartition("@")[0]
-    assert local_part.startswith('"') or not set(local_part) & set("%!@")
-
-
-_pieces = st.sampled_from(
-    (
-        "u",
-        "@",
-        "%",
-        "!",
-        ":",
-        ",",
-        '"',
-        "\\",
-        ".",
-        "contoso.com",
-        "evil.example",
-        "[192.0.2.1]",
-        "＠",
-        "postmaster",
-        " ",
-    )
-)
-
-
-@given(st.lists(_pieces, max_size=10).map("".join))
-def test_no_mixture_of_pieces_relays_for_a_stranger(path: str) -> None:
-    everyone = organization(connector("ISP", "*"), accepted=(AcceptedDomain("contoso.com", deliver=LMTP),))
-
-    verdict = ask(everyone, path.encode(), STRANGER)
-
-    assert isinstance(verdict, Refused) or covers("contoso.com", verdict.domain)
 
 
 @given(st.binary(max_size=100))

@@ -406,14 +406,10 @@ class Organization:
 
     def __post_init__(self) -> None:
         index = object.__setattr__
-        index(
-            self, "_virtual_servers", {virtual_server.key: virtual_server for virtual_server in self.virtual_servers}
-        )
-        index(self, "_connectors", {connector.name: connector for connector in self.connectors})
+        index(self, "_virtual_servers", {found.key: found for found in self.virtual_servers})
+        index(self, "_connectors", {found.name: found for found in self.connectors})
         index(self, "served_spaces", PatternIndex(self._spaces()))
-        index(
-            self, "accepted_domain_index", PatternIndex((domain.pattern, domain) for domain in self.accepted_domains)
-        )
+        index(self, "accepted_domain_index", PatternIndex((found.pattern, found) for found in self.accepted_domains))
 
     def virtual_server(self, key: str) -> VirtualServer:
         """The virtual server with this key; `KeyError` where there is none."""
