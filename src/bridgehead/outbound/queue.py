@@ -1,0 +1,410 @@
+"""One queue: what waits for one next hop by one connector, and the connections that carry it.
+
+Trouble with the host backs off the whole queue; its entries keep their order and cost nothing meanwhile. Connections
+are opened while entries wait and the allowance grants them, carry up to `messages_per_connection` messages each, and
+are closed after a few idle seconds. The queue decides when and over which connection, never what an outcome means.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Protocol
+
+from bridgehead.core.envelope import Recipient
+from bridgehead.core.organization import Delivery
+from bridgehead.core.outcome import Deferred, Failed, Scope
+from bridgehead.core.reply import Reply
+from bridgehead.core.retry import queue_back_off
+from bridgehead.outbound.allowance import Allowance, limits_of
+from bridgehead.outbound.contract import Attempted, Destination, Dialer, QueueKey, Transaction, Unavailable
+from bridgehead.outbound.entry import Attempt, Entry
+from bridgehead.outbound.line import Line, closing_outcome, is_lost
+from bridgehead.outbound.waiting import Waiting
+
+log: Final = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 5.0
+"""How long a connection is kept without mail: long enough for the next message of a burst, short for the peer."""
+_DEFECT: Final = Deferred(Reply(451, "4.3.0", "Internal error; the log has the details"), Scope.HOST)
+_NO_PROGRESS: Final = Deferred(Reply(452, "4.5.3", "No recipient was taken"), Scope.MESSAGE)
+_NO_LIMIT: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How queues reach the outside."""
+
+    dialer: Dialer
+    allowance: Allowance
+    spawn: Callable[[Coroutine[None, None, None]], object]
+    """Starts a task in the dispatcher's group."""
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+
+
+class QueueOwner(Protocol):
+    """What a queue asks of the dispatcher. All calls are on the event loop."""
+
+    def take_fresh(self, entry: Entry) -> Attempt | None:
+        """An attempt of a message that is still in memory; `None`: it must be loaded."""
+        ...
+
+    def load(self, queue: Queue, entry: Entry) -> None:
+        """Load an entry and route it anew; `Queue.loaded` or `Queue.not_loaded` follows."""
+        ...
+
+    def attempted(self, queue: Queue, attempt: Attempt, attempted: Attempted) -> None:
+        """Record outcomes, which ends one of the attempt's `outstanding`."""
+        ...
+
+    def condemn(self, queue: Queue, entry: Entry, outcome: Deferred | Failed) -> None:
+        """This outcome is that of every recipient of the entry, which is active now."""
+        ...
+
+    def backed_off(self, queue: Queue, outcome: Deferred) -> None:
+        """The queue waits until its `retry_at`."""
+        ...
+
+    def dialled(self, queue: Queue, *, is_success: bool) -> None:
+        """All hosts failed at connect level, or one gave a good greeting."""
+        ...
+
+    def wake_at(self, queue: Queue, when: float) -> None:
+        """Call `Queue.wake` at `when`."""
+        ...
+
+
+class Queue:
+    """Mutable; all methods are called on the event loop, by the dispatcher and by its lines."""
+
+    def __init__(self, key: QueueKey, owner: QueueOwner, wire: Wire) -> None:
+        self.key = key
+        self.waiting = Waiting()
+        self.active: set[Entry] = set()
+        """Taken out of `waiting`: being loaded, sent or recorded. Nobody else touches them."""
+        self.destination: Destination | None = None
+        """`None`: no such way in the organization in force; only held entries wait here."""
+        self.trouble: Deferred | None = None
+        """Why it backs off, or did last."""
+        self.refusal: Deferred | None = None
+        """Our credentials were refused: nothing is tried before an operator has mended that."""
+        self.retry_at = 0.0
+        self.is_backing_off = False
+        self.alarm_at = inf
+        """When `wake` is due; kept by the dispatcher."""
+        self._owner = owner
+        self._wire = wire
+        self._rounds = 0
+        self._open_at = 0.0
+        self._loaded: deque[Attempt] = deque()
+        self._loading = 0
+        self._lines: dict[Line, None] = {}
+        self._idle: list[Line] = []
+        self._opening = 0
+        self._lines_max = _NO_LIMIT
+        self._is_draining = False
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether the queue may be forgotten."""
+        waiting = len(self.waiting) or self.waiting.held or self.active or self._lines
+        return not waiting and not self.is_backing_off and self.refusal is None
+
+    @property
+    def delivery(self) -> Delivery:
+        """The retry settings that hold for the queue."""
+        return self.destination.virtual_server.delivery if self.destination is not None else Delivery()
+
+    @property
+    def busy_count(self) -> int:
+        """Connections that carry a transaction now."""
+        return sum(1 for line in self._lines if line.transaction is not None)
+
+    def set_destination(self, destination: Destination | None) -> None:
+        """The way as the organization in force has it; connections to the old one end with their transaction."""
+        if destination == self.destination:
+            return
+        self.destination = destination
+        self._close_lines()
+        maxima = [maximum for _, maximum in limits_of(destination) if maximum] if destination is not None else []
+        self._lines_max = min(maxima, default=_NO_LIMIT)
+
+    # Sending ------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Give what waits to idle connections; open more where that is not enough."""
+        if self.is_backing_off or self.destination is None or self._is_draining:
+            return
+        idle = self._idle
+        while idle:
+            attempt = self._next_attempt()
+            if attempt is None:
+                break
+            line = idle.pop()
+            line.send(attempt)
+            if attempt.rest:
+                self._loaded.appendleft(attempt)
+        if len(self._lines) < self._lines_max:
+            self._open_more()
+
+    def loaded(self, attempt: Attempt) -> None:
+        """An entry that `load` was asked for is here, and still goes this way."""
+        self._loading -= 1
+        self._loaded.append(attempt)
+        if self.is_backing_off or self._is_draining or self.destination is None:
+            self._return_loaded()
+        self.pump()
+
+    def not_loaded(self) -> None:
+        """An entry that `load` was asked for is gone, or goes another way now."""
+        self._loading -= 1
+        self.pump()
+
+    def _next_attempt(self) -> Attempt | None:
+        if self._loaded:
+            return self._loaded.popleft()
+        while self._loading < len(self._lines):
+            entry = self.waiting.pop_ready()
+            if entry is None:
+                return None
+            self.active.add(entry)
+            attempt = self._owner.take_fresh(entry)
+            if attempt is not None:
+                return attempt
+            self._loading += 1
+            self._owner.load(self, entry)
+        return None
+
+    def _put_back(self, attempt: Attempt, recipients: tuple[Recipient, ...]) -> None:
+        """These recipients of an attempt go next, in a transaction of their own."""
+        if not attempt.rest:
+            self._loaded.appendleft(attempt)
+        attempt.rest = (*recipients, *attempt.rest)
+
+    def transaction_done(self, line: Line, transaction: Transaction, attempted: Attempted) -> None:
+        """As in `LineOwner`: forgive a kept connection that was lost, else pass the outcomes on; then go on."""
+        attempt = line.attempt
+        assert attempt is not None, "a transaction belongs to an attempt"
+        line.attempt = None
+        was_lost = is_lost(attempted)
+        if was_lost and line.carried > 1 and not attempt.is_second_chance and not self._is_draining:
+            attempt.is_second_chance = True
+            attempt.outstanding -= 1
+            self._put_back(attempt, transaction.recipients)
+        else:
+            self._pass_on(attempt, attempted, was_lost=was_lost)
+        self._free(line, is_reusable=attempted.is_reusable)
+        self.pump()
+
+    def _pass_on(self, attempt: Attempt, attempted: Attempted, *, was_lost: bool) -> None:
+        if attempted.remaining and attempted.outcomes:
+            self._put_back(attempt, attempted.remaining)
+        elif attempted.remaining:  # no recipient was taken: going on at once would go on for ever
+            attempted = Attempted({recipient.ordinal: _NO_PROGRESS for recipient in attempted.remaining})
+        self._owner.attempted(self, attempt, attempted)
+        if not was_lost:
+            self._rounds = 0
+            return
+        closing = closing_outcome(attempted)
+        if closing is not None:
+            self.back_off(closing)
+
+    # Back-off -----------------------------------------------------------------------------------------------
+
+    def back_off(self, outcome: Deferred) -> None:
+        """Trouble with the host: nothing is sent before the next round."""
+        if self.is_backing_off:
+            return
+        self._rounds += 1
+        self.is_backing_off = True
+        self.trouble = outcome
+        self.retry_at = self._wire.clock() + queue_back_off(self._rounds, self.delivery)
+        self._return_loaded()
+        self._owner.backed_off(self, outcome)
+        self._set_alarm()
+
+    def try_now(self) -> None:
+        """End the back-off: a link returned, or an operator asks."""
+        self.is_backing_off = False
+        self._open_at = 0.0
+        self.pump()
+
+    def must_be_examined(self) -> None:
+        """Nothing that waits is sent before it was routed anew."""
+        self._return_loaded()
+        self.waiting.must_be_examined()
+
+    def wake(self, now: float) -> None:
+        """Do what is due: end the back-off, make later entries ready, close idle connections."""
+        if self.is_backing_off and self.retry_at <= now:
+            self.is_backing_off = False
+        if self._open_at <= now:
+            self._open_at = 0.0
+        self.waiting.make_ready(now)
+        for line in [line for line in self._idle if line.idle_since + IDLE_SECONDS <= now]:
+            self._idle.remove(line)
+            line.leave()
+        self.pump()
+        self._set_alarm()
+
+    def add_later(self, entry: Entry, due: float) -> None:
+        """An entry that is ready at `due`."""
+        self.waiting.add_later(entry, due)
+        if due < self.alarm_at:
+            self._owner.wake_at(self, due)
+
+    def _set_alarm(self) -> None:
+        """Be woken at the first moment at which `wake` has something to do."""
+        due = min(
+            self.retry_at if self.is_backing_off else inf,
+            self.waiting.next_due() or inf,
+            self._open_at or inf,
+            min((line.idle_since for line in self._idle), default=inf) + IDLE_SECONDS,
+        )
+        if due < self.alarm_at:
+            self._owner.wake_at(self, due)
+
+    def _return_loaded(self) -> None:
+        """Give back what is in memory and not begun, so that waiting costs nothing but ids."""
+        for attempt in reversed(self._loaded):
+            attempt.rest = ()
+            if attempt.outstanding:
+                continue  # what is left of it is placed anew when the present outcomes are durable
+            self.active.discard(attempt.entry)
+            self.waiting.return_ready(attempt.entry)
+        self._loaded.clear()
+
+    # Connections --------------------------------------------------------------------------------------------
+
+    def _open_more(self) -> None:
+        """Ask for connections: one to find out whether the host answers, then as many as there are entries."""
+        backlog = len(self._loaded) + self._loading + self.waiting.ready_count - self._opening
+        if backlog <= 0 or self._wire.clock() < self._open_at:
+            return
+        is_answering = len(self._lines) > self._opening
+        wanted = min(backlog, self._lines_max - len(self._lines)) if is_answering else 1 - self._opening
+        for _ in range(wanted):
+            self._ask_for_line()
+
+    def _ask_for_line(self) -> None:
+        assert self.destination is not None, "a queue without a way opens nothing"
+        line = Line(self)
+        self._lines[line] = None
+        self._opening += 1
+        line.ticket = self._wire.allowance.request(limits_of(self.destination), lambda: self._granted(line))
+
+    def _granted(self, line: Line) -> None:
+        """There is room for the line; dial, if anything still waits for it."""
+        backlog = len(self._loaded) + self._loading + self.waiting.ready_count
+        if line not in self._lines:
+            return
+        if not backlog or self.is_backing_off or self.destination is None or self._is_draining:
+            self._opening -= 1
+            self._forget(line)
+            return
+        self._wire.spawn(self._open(line, self.destination))
+
+    async def _open(self, line: Line, destination: Destination) -> None:
+        try:
+            result = await self._wire.dialer.open(destination, line.closed)
+        except Exception:  # the root of a dial: a defect there must not end the dispatcher
+            log.exception("dialling failed", extra={"connector": self.key.connector, "next_hop": self.key.next_hop})
+            result = Unavailable(_DEFECT, ())
+        finally:
+            self._opening -= 1
+        if isinstance(result, Unavailable):
+            self._forget(line)
+            self._unavailable(result)
+        else:
+            line.channel = result
+            self._greeted(line, destination)
+
+    def _greeted(self, line: Line, destination: Destination) -> None:
+        self._open_at = 0.0
+        self._owner.dialled(self, is_success=True)
+        if line.is_closed:
+            self.line_closed(line)
+        elif destination != self.destination or line.is_leaving:
+            line.leave()
+        else:
+            self._free(line, is_reusable=True)
+        self.pump()
+
+    def _unavailable(self, result: Unavailable) -> None:
+        outcome = result.outcome
+        if isinstance(outcome, Failed) or (isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL):
+            self._condemn_all(outcome)
+        elif isinstance(outcome, Deferred):
+            if len(self._lines) > self._opening:
+                # Others are open: the peer limits connections. That is no reason to stop those that work.
+                self._open_at = self._wire.clock() + self.delivery.glitch_retry_seconds
+                self._set_alarm()
+                return
+            if outcome.is_connect_failure:
+                self._owner.dialled(self, is_success=False)
+            self.back_off(outcome)
+
+    def _condemn_all(self, outcome: Deferred | Failed) -> None:
+        """The answer of the host holds for all that waits here now."""
+        if isinstance(outcome, Deferred):
+            self.refusal = outcome
+        self._return_loaded()
+        while (entry := self.waiting.pop_ready()) is not None:
+            self.active.add(entry)
+            self._owner.condemn(self, entry, outcome)
+
+    def _free(self, line: Line, *, is_reusable: bool) -> None:
+        """The line takes the next transaction, or ends."""
+        destination = self.destination
+        used_up = destination is None or 0 < destination.messages_per_connection <= line.carried
+        if not is_reusable or used_up or line.is_leaving or line.is_closed or self._is_draining:
+            line.leave()
+            return
+        line.idle_since = self._wire.clock()
+        self._idle.append(line)
+        if self.alarm_at > line.idle_since + IDLE_SECONDS:
+            self._owner.wake_at(self, line.idle_since + IDLE_SECONDS)
+
+    def line_closed(self, line: Line) -> None:
+        """As in `LineOwner`."""
+        if line.channel is None:
+            return  # closed before `open` returned; `_greeted` comes back to it
+        if line in self._idle:
+            self._idle.remove(line)
+        self._forget(line)
+        self.pump()
+
+    def _forget(self, line: Line) -> None:
+        if line in self._lines:
+            del self._lines[line]
+            self._wire.allowance.release(line.ticket)
+
+    def _close_lines(self) -> None:
+        """End all connections, busy ones after their transaction."""
+        self._idle.clear()
+        for line in list(self._lines):
+            line.leave()
+
+    def give_back(self) -> bool:
+        """End one connection, an idle one if there is one, for the sake of a worker that has none."""
+        line = self._idle.pop() if self._idle else next((one for one in self._lines if not one.is_leaving), None)
+        if line is None or line.channel is None:
+            return False
+        line.leave()
+        return True
+
+    def drain(self) -> None:
+        """Begin no transaction any more; what is under way goes on."""
+        self._is_draining = True
+        self._close_lines()
+        self._return_loaded()
+
+    def abort(self) -> None:
+        """Drop what is under way."""
+        for line in list(self._lines):
+            if line.channel is not None:
+                line.channel.abort()

@@ -1,0 +1,146 @@
+"""Makes verdicts durable, and lets follow from them what follows: events, DSNs, the next step of the message.
+
+Nothing is said or done before the spool says that the change is on disk. What the disk refuses is submitted again
+until it is taken: the outcome is known, forgetting it would deliver or report a message twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridgehead.core import queue_id
+from bridgehead.core.envelope import NULL_PATH, Envelope
+from bridgehead.core.recipient_state import Standing
+from bridgehead.core.tracking import Emit, Step, TrackingEvent
+from bridgehead.outbound.entry import Attempt
+from bridgehead.outbound.hand_back import Badmail, HandBack
+from bridgehead.outbound.index import Index
+from bridgehead.outbound.verdict import Verdict
+from bridgehead.spool.contract import Change, Insert, Remove, Spool, StoredMessage, Update
+
+log: Final = logging.getLogger(__name__)
+
+RESUBMIT_SECONDS: Final = 1.0
+"""How long to wait after the disk refused a submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Where things are written."""
+
+    spool: Spool
+    emit: Emit
+    hand_back: HandBack
+    badmail: Badmail
+    clock: Callable[[], float]
+
+
+class Recorder:
+    """Writes verdicts. `accepted` takes a DSN that is durable and wants to be delivered."""
+
+    def __init__(self, records: Records, index: Index, accepted: Callable[[StoredMessage], None]) -> None:
+        self._records = records
+        self._index = index
+        self._accepted = accepted
+        self._refused: list[tuple[float, Sequence[Change], Callable[[], None]]] = []
+        self.kept_as_badmail = 0
+
+    def record(self, attempt: Attempt, verdict: Verdict, then: Callable[[], None]) -> None:
+        """Make a verdict durable; then write its events, hand over its DSNs, and call `then`."""
+        message = attempt.message
+        attempt.states.update(verdict.states)
+        settled = [ordinal for ordinal, state in verdict.states.items() if state.standing.is_settled]
+        changes: list[Change] = []
+        if settled and self._index.settles_message(attempt, len(settled)):
+            changes.append(Remove(message.message_id))
+        elif verdict.states:
+            changes.append(Update(message.message_id, verdict.states))
+        inserts: list[Insert] = []
+        if verdict.reports:
+            inserts = self._records.hand_back.inserts(message, verdict.reports)
+            changes.extend(inserts)
+        events = verdict.events
+        if settled and message.envelope.reverse_path == NULL_PATH:
+            events = (*events, *self._keep_badmail(message, verdict))
+        self.submit(changes, lambda: self._follow(message, inserts, events, then))
+
+    def submit(self, changes: Sequence[Change], then: Callable[[], None]) -> None:
+        """Submit changes, again and again where the disk refuses them; call `then` once they are durable."""
+
+        def done(error: Exception | None) -> None:
+            if error is None:
+                then()
+                return
+            log.error("the spool refused a change; it is submitted again", extra={"reason": str(error)})
+            self._refused.append((self._records.clock() + RESUBMIT_SECONDS, changes, then))
+
+        self._records.spool.submit(changes, done)
+
+    def submit_again(self, now: float) -> None:
+        """Submit what the disk refused a while ago. Call it every now and then."""
+        if self._refused and self._refused[0][0] <= now:
+            refused, self._refused = self._refused, []
+            for _, changes, then in refused:
+                self.submit(changes, then)
+
+    def _follow(
+        self,
+        message: StoredMessage,
+        inserts: list[Insert],
+        events: tuple[TrackingEvent, ...],
+        then: Callable[[], None],
+    ) -> None:
+        emit = self._records.emit
+        for event in events:
+            emit(event)
+        for insert in inserts:
+            emit(_dsn_event(message, insert, self._records.clock()))
+            self._accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
+        then()
+
+    def _keep_badmail(self, message: StoredMessage, verdict: Verdict) -> tuple[TrackingEvent, ...]:
+        """Keep what failed and has nobody to be told; what was deleted or delivered is no badmail."""
+        failed = [event for event in verdict.events if event.step is Step.FAILED]
+        if not failed or not any(state.standing is Standing.FAILED for state in verdict.states.values()):
+            return ()
+        now = self._records.clock()
+        reason = " ".join(part for part in (failed[0].enhanced, failed[0].reply or failed[0].reason) if part)
+        try:
+            self._records.badmail.keep(message, reason, now)
+        except OSError:
+            # The disk is full or gone: the message is lost to the operator, not to a sender. Say so.
+            log.exception("badmail could not be kept")
+        self.kept_as_badmail += 1
+        return (_badmail_event(message.envelope, message, reason, now),)
+
+
+def _dsn_event(message: StoredMessage, insert: Insert, now: float) -> TrackingEvent:
+    """A DSN about `message` was accepted: `queue_id` is that of the message, the reason names the DSN."""
+    return TrackingEvent(
+        ts=now,
+        step=Step.DSN,
+        trace_id=message.envelope.trace_id,
+        queue_id=queue_id.write(message.message_id),
+        message_id=message.envelope.message_id,
+        sender=NULL_PATH,
+        recipient=message.envelope.reverse_path,
+        size=insert.body.size,
+        reason=f"sent as {queue_id.write(insert.message_id)}",
+    )
+
+
+def _badmail_event(envelope: Envelope, message: StoredMessage, reason: str, now: float) -> TrackingEvent:
+    return TrackingEvent(
+        ts=now,
+        step=Step.BADMAIL,
+        level="error",
+        trace_id=envelope.trace_id,
+        queue_id=queue_id.write(message.message_id),
+        message_id=envelope.message_id,
+        sender=envelope.reverse_path,
+        size=message.body.size,
+        reason=reason,
+    )

@@ -1,0 +1,178 @@
+"""Asks the one routing function for delivery, and compares ways: would mail go a weaker way than before?
+
+Mail that waits for a connector which is then disabled or removed may have another route, but a less specific one or
+one with a weaker TLS level might take it where it must never go. Such mail is frozen until an operator has looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from bridgehead.core.envelope import Envelope, MessageId, Recipient
+from bridgehead.core.link_state import ALL_UP, LinkState
+from bridgehead.core.organization import Organization, TlsLevel
+from bridgehead.core.reply import Reply
+from bridgehead.core.routing import (
+    NO_ROUTE,
+    Decision,
+    Here,
+    MessageProperties,
+    Routed,
+    Rule,
+    Unreachable,
+    Unroutable,
+    choose,
+    decision_json,
+    here_at,
+    properties_of,
+    route,
+)
+from bridgehead.outbound.contract import QueueKey
+from bridgehead.outbound.destination import key_of
+
+_PLAIN_NAME_SPECIFICITY: Final = 1000  # more than the longest suffix: a domain has at most 255 octets
+_LOCAL_SPECIFICITY: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where one recipient goes now."""
+
+    key: QueueKey | None
+    """`None`: nothing serves it."""
+    decision: Decision
+
+    @property
+    def refusal(self) -> Reply | None:
+        """What a sender would be told of a recipient that nothing takes; `None` for one that has to wait."""
+        result = self.decision.result
+        return result.reply if isinstance(result, Unroutable) else None
+
+    def json(self) -> msgspec.Raw:
+        """The decision for a tracking event."""
+        return decision_json(self.decision)
+
+
+class Router:
+    """Routes recipients by one organization and one link state. Both are replaced whole by whoever owns it."""
+
+    def __init__(self, server: str, organization: Organization, link_state: LinkState = ALL_UP) -> None:
+        self.organization = organization
+        self.link_state = link_state
+        self.server = server
+        self._heres: dict[str, Here] = {}
+        self._formers: dict[str, Router] = {}
+
+    def way(self, message_id: MessageId, envelope: Envelope, recipient: Recipient) -> Way:
+        """The way of one recipient."""
+        return self.ways(message_id, envelope, (recipient,))[0]
+
+    def ways(self, message_id: MessageId, envelope: Envelope, recipients: tuple[Recipient, ...]) -> list[Way]:
+        """The ways of some recipients of a message; equal ones are the same object."""
+        here, properties = self._here(envelope), properties_of(envelope)
+        if here is None:
+            return [Way(None, Decision(Unroutable(NO_ROUTE)))] * len(recipients)
+        if len(recipients) == 1:
+            return [self._way(message_id, recipients[0], properties, here)]
+        by_decision: dict[Decision, Way] = {}
+        ways = []
+        for recipient in recipients:
+            way = self._way(message_id, recipient, properties, here)
+            ways.append(by_decision.setdefault(way.decision, way))
+        return ways
+
+    def with_links(self, link_state: LinkState) -> Router:
+        """The same organization seen by another link state."""
+        return Router(self.server, self.organization, link_state)
+
+    def rivals_of(self, connectors: Collection[str]) -> set[str]:
+        """These connectors and all that share an address space with one of them: where a change of links matters.
+
+        Mail moves only between connectors of the same specificity, which for one domain is the same pattern.
+        """
+        patterns = {
+            space.pattern
+            for one in self.organization.connectors
+            if one.name in connectors
+            for space in one.address_spaces
+        }
+        return {
+            one.name
+            for one in self.organization.connectors
+            if any(space.pattern in patterns for space in one.address_spaces)
+        }
+
+    def first_virtual_server(self) -> str:
+        """Key of this server's first virtual server: it sends DSNs; empty where the server has none."""
+        return next((one.key for one in self.organization.virtual_servers if one.server == self.server), "")
+
+    def is_weaker(self, former: Router, message: tuple[MessageId, Envelope], recipient: Recipient) -> bool:
+        """Whether the way is less specific, or has a weaker TLS level, than `former` gives. Links count as up."""
+        before, now = former.strength(message, recipient), self.strength(message, recipient)
+        return any(new < old for new, old in zip(now, before, strict=True))
+
+    def is_weaker_than_before(
+        self, connector: str, message: tuple[MessageId, Envelope], recipient: Recipient
+    ) -> bool:
+        """The same, of a message that was last tried through `connector`, if that is disabled or gone now."""
+        found = self.organization.connector(connector)
+        if found is None:
+            return True  # its address spaces and TLS level are not known any more: an operator has to look
+        if found.enabled:
+            return False
+        former = self._formers.get(connector)
+        if former is None:
+            connectors = tuple(
+                replace(one, enabled=True) if one is found else one for one in self.organization.connectors
+            )
+            former = Router(self.server, replace(self.organization, connectors=connectors))
+            self._formers[connector] = former
+        return self.is_weaker(former, message, recipient)
+
+    def strength(self, message: tuple[MessageId, Envelope], recipient: Recipient) -> tuple[int, int]:
+        """How specific the way is with all links up, and how strong its TLS level."""
+        here = self._here(message[1])
+        if here is None:
+            return -1, -1
+        decision = route(recipient, properties_of(message[1]), here, self.organization, ALL_UP)
+        if not isinstance(decision.result, Routed | Unreachable):
+            return -1, -1
+        chosen = choose(decision.result.routes, message[0])
+        if chosen.local is not None:
+            return _LOCAL_SPECIFICITY, TlsLevel.VERIFY.strength
+        connector = self.organization.connector(chosen.connector) if chosen.connector else None
+        if connector is None:
+            return 0, TlsLevel.OPPORTUNISTIC.strength
+        return _specificity(decision, connector.name), connector.security.tls.strength
+
+    def _way(self, message_id: MessageId, recipient: Recipient, properties: MessageProperties, here: Here) -> Way:
+        decision = route(recipient, properties, here, self.organization, self.link_state)
+        result = decision.result
+        if isinstance(result, Routed | Unreachable):
+            return Way(key_of(choose(result.routes, message_id)), decision)
+        return Way(None, decision)
+
+    def _here(self, envelope: Envelope) -> Here | None:
+        """The virtual server that received the message; this server's first one if that has left the file."""
+        here = self._heres.get(envelope.virtual_server)
+        if here is None:
+            key = envelope.virtual_server if self._has(envelope.virtual_server) else self.first_virtual_server()
+            if not key:
+                return None
+            here = self._heres[envelope.virtual_server] = here_at(self.organization, key)
+        return here
+
+    def _has(self, key: str) -> bool:
+        return any(one.key == key for one in self.organization.virtual_servers)
+
+
+def _specificity(decision: Decision, connector: str) -> int:
+    """Grows with how specific the address space is that decided: `*`, longer and longer suffixes, the plain name."""
+    pattern = next(
+        (one.pattern for one in decision.considered if one.connector == connector and one.rule is Rule.KEPT), "*"
+    )
+    return len(pattern) if pattern.startswith("*") else _PLAIN_NAME_SPECIFICITY + len(pattern)
