@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from time import perf_counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridgehead.core.envelope import MessageId
-from bridgehead.core.link_state import LinkState
+from bridgehead.core.link_state import ALL_UP, LinkState
 from bridgehead.core.organization import (
     Connector,
     Organization,
@@ -27,6 +29,8 @@ from bridgehead.core.routing import (
     Unreachable,
     Unroutable,
     choose,
+    here_at,
+    route,
 )
 from tests.core.organizations import (
     REMOTE,
@@ -35,6 +39,7 @@ from tests.core.organizations import (
     connector,
     decide,
     down,
+    mailbox,
     names,
     organization,
     rules,
@@ -147,3 +152,28 @@ def test_routing_agrees_with_its_rules_written_plainly(
                 raise AssertionError(decision)
         assert len(rules(decision)) == len(decision.considered)
         assert all(covers(record.pattern, domain) for record in decision.considered)
+
+
+def _with_spaces(count: int) -> Organization:
+    spaces = [f"{'*.' if number % 2 else ''}d{number}.partner.example;{1 + number % 100}" for number in range(count)]
+    return organization(*(connector(f"C{first}", *spaces[first::5]) for first in range(5)), connector("ISP", "*"))
+
+
+def _seconds(contoso: Organization, domains: list[str]) -> float:
+    recipients = [mailbox(f"u@{domain}") for domain in domains]
+    here, message = here_at(contoso, VIRTUAL_SERVER), MessageProperties("app@contoso.com", 5000)
+    begun = perf_counter()
+    for recipient in recipients * 10:
+        route(recipient, message, here, contoso, ALL_UP)
+    return perf_counter() - begun
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_address_spaces_cost_no_more_than_ten() -> None:
+    few, many = _with_spaces(10), _with_spaces(100_000)
+    domains_of_few = [f"d{number % 10}.partner.example" for number in range(200)]
+    domains_of_many = [f"d{number * 499}.partner.example" for number in range(200)]
+
+    rounds = [(_seconds(few, domains_of_few), _seconds(many, domains_of_many)) for _ in range(20)]
+
+    assert min(slow for _, slow in rounds) <= 1.5 * min(fast for fast, _ in rounds)

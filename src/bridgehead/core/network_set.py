@@ -24,7 +24,10 @@ class NetworkSet:
     def __contains__(self, address: Address) -> bool:
         prefixes = self._version_4 if address.version == 4 else self._version_6
         number = int(address)
-        return any(number >> shift in found for shift, found in prefixes)
+        for shift, found in prefixes:  # noqa: SIM110  # half the time of any() with a generator
+            if number >> shift in found:
+                return True
+        return False
 
 
 def _prefixes(networks: Iterable[_Network]) -> _Prefixes:

@@ -53,7 +53,7 @@ def covers(pattern: str, domain: str) -> bool:
     """Whether a pattern covers a domain, both in normal form."""
     if pattern in {ANY, domain}:
         return True
-    return pattern.startswith("*.") and f".{domain}".endswith(pattern[1:]) and not domain.startswith("[")
+    return pattern.startswith("*.") and f".{domain}".endswith(pattern[1:])
 
 
 def specificity(pattern: str) -> tuple[int, int]:
@@ -98,8 +98,8 @@ class PatternIndex(Generic[T]):
         values = self._exact.get(domain)
         if values is not None:
             found.append(values)
-        if self._suffixes and not domain.startswith("["):
-            suffix = domain
+        if self._suffixes:
+            suffix = domain  # a literal ends with "]", so no suffix of it is found
             while suffix:
                 values = self._suffixes.get(suffix)
                 if values is not None:

@@ -100,10 +100,10 @@ def admit(
     decision = route(recipient, message, here, organization, ALL_UP)
     if accepted is not None:
         rule = Admission.ACCEPTED_DOMAIN
-    elif _allows_relay(decision, here, organization):
-        rule = Admission.CONNECTOR
     elif granted is not None:
         rule = granted
+    elif _allows_relay(decision, here, organization):
+        rule = Admission.CONNECTOR
     else:
         return Refused(UNABLE_TO_RELAY, Admission.NOT_ALLOWED)
     if isinstance(decision.result, Unroutable):
