@@ -67,10 +67,10 @@ def read_message(
     if row is None:
         return None
     entry = open_entry(row[0])
-    content: bytes | None = row[1]
+    content: object = row[1]
     if entry.file:
         body = Body(entry.size, None, bodies / entry.file)
-    elif content is None or zlib.crc32(content) != entry.checksum:
+    elif not isinstance(content, bytes) or zlib.crc32(content) != entry.checksum:
         raise DamagedError("the body's checksum does not match")
     else:
         body = Body(entry.size, content)

@@ -121,7 +121,9 @@ def read_parts(connection: sqlite3.Connection, message_id: int) -> dict[str, byt
     parts: dict[str, bytes] = {}
     for part in ("entry", "body"):
         try:
-            row = connection.execute(f"SELECT {part} FROM message WHERE id = ?", (message_id,)).fetchone()
+            row = connection.execute(
+                f"SELECT CAST({part} AS BLOB) FROM message WHERE id = ?", (message_id,)
+            ).fetchone()
         except sqlite3.DatabaseError:
             continue
         if row is not None and row[0] is not None:

@@ -38,8 +38,8 @@ _TABLES: Final = f"""
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     BEGIN IMMEDIATE;
-    CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, entry BLOB NOT NULL, body BLOB);
-    CREATE TABLE IF NOT EXISTS recipient_state (
+    CREATE TABLE message (id INTEGER PRIMARY KEY, entry BLOB NOT NULL, body BLOB);
+    CREATE TABLE recipient_state (
         message INTEGER NOT NULL, ordinal INTEGER NOT NULL, state BLOB NOT NULL, PRIMARY KEY (message, ordinal)
     ) WITHOUT ROWID;
     PRAGMA user_version = {VERSION};
@@ -153,8 +153,9 @@ def connect_owner(path: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
-        connection.executescript(_TABLES)
-        _refuse_later_versions(connection, path)
+        connection.text_factory = bytes  # nothing of ours is text: what is, is damaged, and must not fail to decode
+        if _version(connection, path) == 0:
+            connection.executescript(_TABLES)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = OFF")  # on by default in Debian: it writes each freed page again
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -174,6 +175,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     for mode in ("mode=ro", "mode=ro&immutable=1"):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
         try:
+            connection.text_factory = bytes
             connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
             connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
         except sqlite3.OperationalError:
@@ -185,13 +187,17 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     raise sqlite3.OperationalError(f"cannot read {path}")
 
 
-def _refuse_later_versions(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The layout's version; 0: the file is new."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise MachineError(f"{path} was written by a later version of this program")
+    return version
 
 
-def _checked(blob: bytes) -> bytes:
+def _checked(blob: object) -> bytes:
+    if not isinstance(blob, bytes):  # SQLite stores any type in any column
+        raise DamagedError("not a blob")
     content = blob[4:]
     if zlib.crc32(content) != int.from_bytes(blob[:4], "big"):
         raise DamagedError("checksum does not match")
