@@ -25,6 +25,7 @@ from bridgehead.core.dsn import (
     reports_for,
 )
 from bridgehead.core.dsn_text import Action, Report
+from bridgehead.core.eight_bit import to_seven_bit
 from bridgehead.core.envelope import Envelope, MessageId, Notify, Recipient
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Outcome, Scope
 from bridgehead.core.recipient_state import RecipientState
@@ -253,10 +254,26 @@ def test_octets_wanted_are_what_compose_may_return() -> None:
     assert octets_wanted(envelope_of(SMITH, size=100), 200) == 200
 
 
-def test_returned_header_is_cut_at_a_line_end() -> None:
-    dsn = failure(envelope_of(SMITH), b"A: 1\r\n" * 50_000 + b"\r\n")
-    assert len(dsn.content) < RETURN_HEADER_MAX + 3000
-    assert dsn.content.endswith(b"A: 1\r\n\r\n--dsn-0010000000000-0--\r\n")
+@pytest.mark.parametrize(
+    ("header", "returned"),
+    [
+        pytest.param(b"A: 1\r\n" * 50_000, b"A: 1\r\n" * (RETURN_HEADER_MAX // 6), id="too long"),
+        pytest.param((b"A: 1\r\n" * 50_000)[:RETURN_HEADER_MAX], b"A: 1\r\n" * (RETURN_HEADER_MAX // 6), id="a part"),
+        pytest.param(b"x" * 100_000, b"", id="no line end"),
+    ],
+)
+def test_returned_header_is_cut_at_a_line_end(header: bytes, returned: bytes) -> None:
+    dsn = failure(envelope_of(SMITH), header)
+    assert dsn.content.endswith(
+        b"Content-Type: text/rfc822-headers\r\n\r\n" + returned + b"\r\n--dsn-0010000000000-0--\r\n"
+    )
+
+
+def test_dsn_can_go_to_a_host_that_takes_seven_bits_only() -> None:
+    dsn = failure(envelope_of(SMITH, ret="FULL"), ORIGINAL + b"caf\xe9\r\n")
+    converted = to_seven_bit(dsn.content)
+    assert converted is not None
+    assert b"caf=E9" in converted
 
 
 def test_eight_bit_originals_are_declared() -> None:

@@ -252,9 +252,9 @@ def _returned(envelope: Envelope, reports: Sequence[Report], original: bytes) ->
     is_failure = any(report.action is Action.FAILED for report in reports)
     if is_failure and _may_return_whole(envelope) and len(original) >= envelope.size:
         return "message/rfc822", original
-    header = original[: end_of_header(original)]
-    if len(header) > RETURN_HEADER_MAX:
-        header = header[: header.rfind(b"\r\n", 0, RETURN_HEADER_MAX) + 2]
+    header = original[: end_of_header(original)][:RETURN_HEADER_MAX]
+    if len(header) == RETURN_HEADER_MAX:
+        header = header[: header.rfind(b"\r\n") + 2] if b"\r\n" in header else b""
     return "text/rfc822-headers", header
 
 
