@@ -234,9 +234,9 @@ class SmtpChannel(asyncio.Protocol):
         converted: bytes | None = None
         try:
             if body.content is not None:
-                converted = eight_bit.convert(body.content)
+                converted = eight_bit.to_seven_bit(body.content)
             elif body.path is not None and body.size <= eight_bit.SIZE_MAX:
-                converted = eight_bit.convert(body.path.read_bytes())
+                converted = eight_bit.to_seven_bit(body.path.read_bytes())
         except OSError as error:
             return self._unreadable(error)
         if converted is None:

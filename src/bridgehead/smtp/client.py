@@ -4,8 +4,8 @@ Octets from the server go into `receive_data`, what they mean comes out of `next
 what must go to the server. Time is the driver's: it ends a wait by calling `fail`.
 
 Rules of this file:
-* A reply belongs to the command that was sent before it. A reply that nobody asked for is never paired with a later
-  command: when nothing is due, whatever has arrived breaks the connection, and nothing is asked before that check.
+* A reply belongs to the command that was sent before it. Nothing is sent while something unasked lies there: it
+  would be paired with a later command. Whatever comes while no reply is due breaks the connection (but for 421).
 * What came before a TLS handshake is forgotten with all that the server offered (RFC 3207 4.2).
 * Passwords are in no event and no trace.
 """
@@ -177,7 +177,7 @@ class ClientConnection:
         `ContentWanted` may and `TransactionEnded` will follow, the latter at once where this server can never take
         the message. Whether 8-bit content may go out as it is is for the driver to see to beforehand.
         """
-        self._expect_silence(_State.IDLE)
+        self._require(_State.IDLE)
         is_utf8 = client_commands.needs_smtputf8(envelope, recipients)
         extensions = self.extensions
         mail = client_commands.mail(envelope, size, extensions, is_utf8=is_utf8)
@@ -232,6 +232,7 @@ class ClientConnection:
 
     def _send(self, lines: list[str]) -> None:
         """Send commands together; each has been checked to be one line."""
+        self._expect_silence()
         if self._trace is not None:
             for line in lines:
                 self._trace(TraceKind.SENT, line)
@@ -240,21 +241,25 @@ class ClientConnection:
 
     def _ask(self, state: _State, line: str, shown: str = "") -> None:
         """Send one command outside a transaction; `shown` replaces it in the trace."""
-        self._expect_silence(_State.IDLE)
-        self._state = state
+        self._require(_State.IDLE)
         self._write_line(line, shown)
+        self._state = state
 
     def _write_line(self, line: str, shown: str = "") -> None:
         if not client_commands.is_safe(line):
             raise ValueError("a command must be one line")
+        self._expect_silence()
         if self._trace is not None:
             self._trace(TraceKind.SENT, shown or line)
         self._output.append(f"{line}\r\n".encode())
 
-    def _expect_silence(self, state: _State) -> None:
-        """Nothing is asked while anything unasked lies there: the next reply would be taken for another's."""
+    def _require(self, state: _State) -> None:
+        """A driver that does something at the wrong time is a defect of ours."""
         if self._state is not state:
             raise RuntimeError(f"not possible while {self._state.name}")
+
+    def _expect_silence(self) -> None:
+        """No reply is due, and something is to be sent: what lies there already was said too early to answer it."""
         if not self._reader.is_empty:
             raise ProtocolError("the server speaks without being asked")
 
@@ -264,7 +269,7 @@ class ClientConnection:
         self._write_line(f"{verb} {self._fqdn}")
 
     def _content_ends(self) -> None:
-        self._expect_silence(_State.TRANSACTION)
+        self._expect_silence()
         if self._transaction is None or not self._transaction.sends_content:
             raise RuntimeError("no content is wanted")
         self._transaction.content_sent()
@@ -333,6 +338,7 @@ class ClientConnection:
         elif following is Next.CONTENT:
             self._events.append(_CONTENT_WANTED)
         elif following is Next.LONE_DOT:
+            self._expect_silence()
             self._output.append(client_content.END)
         else:
             self._state = _State.IDLE
@@ -376,7 +382,7 @@ class ClientConnection:
             self._challenges += 1
             try:
                 challenge = binascii.a2b_base64(reply.text)
-            except binascii.Error:
+            except ValueError:  # binascii.Error, or a letter that is not ASCII
                 challenge = b""  # LOGIN and PLAIN do not look at it; CRAM-MD5 will be refused
             self._write_line(_base64(exchange.answer(challenge)), "<hidden>")
             return
