@@ -139,6 +139,21 @@ def test_dsn_goes_from_the_null_reverse_path_to_the_sender() -> None:
     assert (envelope.virtual_server, envelope.trace_id, envelope.received_at) == (REPORTING.virtual_server, "t1", NOW)
 
 
+@pytest.mark.parametrize(
+    ("postmaster", "sender"),
+    [
+        pytest.param("pm@contoso.com", "pm@contoso.com", id="the organization's"),
+        pytest.param("", "postmaster@mail.contoso.com", id="none"),
+        pytest.param("b\u00fcro@contoso.com", "postmaster@mail.contoso.com", id="one that this DSN cannot write"),
+    ],
+)
+def test_dsn_comes_from_a_postmaster(postmaster: str, sender: str) -> None:
+    reports = (Report(SMITH, Action.FAILED, "5.1.1", NO_SUCH_USER.reply),)
+    reporting = ReportingMta("mail.contoso.com", postmaster, "B/V")
+    dsn = compose(reporting, MessageId(1), envelope_of(SMITH), reports, original=ORIGINAL, now=NOW)
+    assert parts_of(dsn)[0]["From"] == f"Mail Delivery System <{sender}>"
+
+
 DELIVERED = Delivered(Reply(250, "2.0.0", "Ok"), MX)
 IN_THE_MAILBOX = Delivered(Reply(250, "2.0.0", "stored"), "maildir", is_final=True)
 PASSED_ON = Delivered(Reply(250, "2.0.0", "Ok"), MX, relays_dsn=True)

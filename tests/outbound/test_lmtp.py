@@ -16,6 +16,7 @@ from aiosmtpd.smtp import Envelope as PeerEnvelope
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.organization import LocalDelivery, Security, SmartHostOrder, VirtualServer
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Scope
+from bridgehead.core.reply import Reply
 from bridgehead.net.tls import ClientContexts
 from bridgehead.outbound.connect import Wiring
 from bridgehead.outbound.contract import Attempted, Channel, Destination, QueueKey, Transaction, Unavailable
@@ -153,6 +154,16 @@ async def test_server_that_is_not_there_is_the_trouble_of_the_host(target: str) 
     assert isinstance(unavailable, Unavailable)
     assert isinstance(unavailable.outcome, Deferred)
     assert unavailable.outcome.reply.enhanced == "4.4.1"
+
+
+async def test_server_that_says_nothing_is_not_waited_for() -> None:
+    steps: list[str] = []
+    wiring = Wiring(ClientContexts(), Timeouts(greeting=0.01), lambda kind, text: steps.append(f"{kind} {text}"))
+    async with serving(asyncio.Protocol) as target:
+        unavailable = await LmtpDialer(wiring).open(destination_to(target), lambda: None)
+    assert isinstance(unavailable, Unavailable)
+    assert unavailable.outcome.reply == Reply(451, "4.4.1", "timed out")
+    assert steps == [f"dial lmtp:{target}"]
 
 
 async def test_server_that_leaves_before_the_second_final_reply_has_the_first_recipient() -> None:

@@ -216,6 +216,10 @@ class HeldExecutor(Executor):
         for future, call in self._waiting:
             future.set_result(call())
 
+    def break_down(self) -> None:
+        for future, _ in self._waiting:
+            future.set_exception(RuntimeError("no threads left"))
+
 
 class Ends:
     """What a channel tells its owner."""
@@ -301,3 +305,12 @@ async def test_channel_does_not_wait_for_ever_for_a_disk(tmp_path: Path, monkeyp
     await ends.wait()
     assert isinstance(ends.attempted[0].outcomes[0], Deferred)
     assert not ends.attempted[0].is_reusable
+
+
+async def test_channel_reports_what_no_thread_could_do(tmp_path: Path) -> None:
+    ends, executor = Ends(), HeldExecutor()
+    channel = await channel_to(tmp_path, executor, ends)
+    channel.send(transaction_of(small(b"x\r\n")), ends.done)
+    executor.break_down()
+    await ends.wait()
+    assert isinstance(ends.attempted[0].outcomes[0], Deferred)
