@@ -1,4 +1,4 @@
-"""A whole dispatcher on a spool in memory, a fake wire and a simulated clock, for tests that read as specification."""
+"""A whole dispatcher on a spool in memory, a fake wire and a simulated clock: tests read as specification."""
 
 from __future__ import annotations
 

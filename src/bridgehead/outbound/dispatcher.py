@@ -36,6 +36,7 @@ from bridgehead.outbound.queue import Queue, Wire
 from bridgehead.outbound.queues import Queues
 from bridgehead.outbound.recorder import Recorder, Records
 from bridgehead.outbound.router import Router
+from bridgehead.outbound.statistics import QueueStatistics, queue_counts
 from bridgehead.outbound.verdict import Circumstances, of_outcomes, of_release
 from bridgehead.spool.contract import Spool, StoredEntry, StoredMessage
 
@@ -169,6 +170,20 @@ class Dispatcher:
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> object:
         assert self._tasks is not None, "connections are opened while the dispatcher runs"
         return self._tasks.create_task(coroutine)
+
+    @property
+    def link_state(self) -> LinkState:
+        """The link state in force."""
+        return self._router.link_state
+
+    def statistics(self) -> QueueStatistics:
+        """Gauges of now, and counters since the start."""
+        return QueueStatistics(
+            queue_counts(self.queues, self.link_state),
+            tuple((connector, result, count) for (connector, result), count in sorted(self.deliveries.items())),
+            sum(queue.connection_count for queue in self.queues),
+            self.recorder.kept_as_badmail,
+        )
 
     # Configuration and links --------------------------------------------------------------------------------
 

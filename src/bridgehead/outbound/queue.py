@@ -124,6 +124,11 @@ class Queue:
         """Connections that carry a transaction now."""
         return sum(1 for line in self._lines if line.transaction is not None)
 
+    @property
+    def connection_count(self) -> int:
+        """Connections that are open, or being opened."""
+        return len(self._lines)
+
     def set_destination(self, destination: Destination | None) -> None:
         """The way as the organization in force has it; connections to the old one end with their transaction."""
         if destination == self.destination:

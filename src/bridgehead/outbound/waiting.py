@@ -9,10 +9,10 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
-from bridgehead.core.envelope import MessageId
 from bridgehead.core.recipient_state import Hold
-from bridgehead.outbound.entry import Entry, message_of
+from bridgehead.outbound.entry import Entry
 
 
 class Waiting:
@@ -41,7 +41,7 @@ class Waiting:
     def add_ready(self, entry: Entry) -> None:
         """Last in the line."""
         if entry in self._gone:
-            self._purge()
+            self.tidy()
         self._ready.append(entry)
 
     def return_ready(self, entry: Entry) -> None:
@@ -51,7 +51,7 @@ class Waiting:
     def add_later(self, entry: Entry, due: float) -> None:
         """Ready at `due`."""
         if entry in self._gone:
-            self._purge()
+            self.tidy()
         heapq.heappush(self._later, (due, entry))
 
     def pop_ready(self) -> Entry | None:
@@ -87,7 +87,7 @@ class Waiting:
 
     def hasten(self, entries: set[Entry]) -> None:
         """Make these ready now, whatever their time."""
-        self._purge()
+        self.tidy()
         hastened = sorted(entry for _, entry in self._later if entry in entries)
         self._later = [one for one in self._later if one[1] not in entries]
         heapq.heapify(self._later)
@@ -100,7 +100,7 @@ class Waiting:
 
     def must_be_examined(self) -> None:
         """Everything that could move is to be routed anew; what a person holds, or a credential, stays."""
-        self._purge()
+        self.tidy()
         self.unexamined.extend(self._ready)
         self._ready.clear()
         self.unexamined.extend(entry for _, entry in sorted(self._later))
@@ -110,28 +110,21 @@ class Waiting:
             del self.held[entry]
         self.unexamined.extend(unroutable)
 
-    def ready(self) -> Iterator[Entry]:
-        """Those whose turn it is."""
-        return (entry for entry in self._ready if entry not in self._gone)
+    def first_ready(self) -> Iterator[Entry]:
+        """The entry at the head of the line, which is the oldest but for a few that came back to the end."""
+        return islice((entry for entry in self._ready if entry not in self._gone), 1)
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries, held ones included."""
-        yield from self.ready()
+    def later(self) -> Iterator[Entry]:
+        """What waits for a later attempt, or to be routed anew."""
         yield from (entry for _, entry in self._later if entry not in self._gone)
         yield from (entry for entry in self.unexamined if entry not in self._gone)
-        yield from self.held
 
     def later_count(self) -> int:
-        """Entries that wait for a later attempt or to be routed anew."""
+        """Entries that wait for a later attempt, or to be routed anew."""
         return max(0, len(self) - len(self._ready))
 
-    def oldest(self) -> MessageId | None:
-        """The message that waits longest; looks at every entry, a few hundredths of a second for a million."""
-        entry = min(self.entries(), default=None)
-        return None if entry is None else message_of(entry)
-
-    def _purge(self) -> None:
-        """Drop the marked entries for good."""
+    def tidy(self) -> None:
+        """Drop the entries that were marked as gone: now the counts are exact."""
         if self._gone:
             self._ready = deque(entry for entry in self._ready if entry not in self._gone)
             self._later = [one for one in self._later if one[1] not in self._gone]
