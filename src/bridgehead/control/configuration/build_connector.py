@@ -103,7 +103,7 @@ def _routing_group(table: ConnectorTable, path: Path, names: Names, report: Repo
         text = f"no server is in routing group {quoted(table.routing_group)}"
         suggestion = nearest(table.routing_group, groups)
         report.error((*path, "routing_group"), text, one_of(groups), suggestion, found=table.routing_group)
-    return table.routing_group or groups[0]
+    return table.routing_group if table.routing_group in groups else groups[0]
 
 
 def _address_space(entry: SpaceEntry) -> AddressSpace:
@@ -116,15 +116,13 @@ def _security(table: SecurityTable, path: Path, sources: Sources, report: Report
     authentication = Authentication(table.authentication)
     default = TlsLevel.OPPORTUNISTIC if authentication is Authentication.ANONYMOUS else TlsLevel.REQUIRE
     _check_credentials(table, path, report)
-    password = None
     ca_pem = b""
-    if is_here:
-        password = sources.secret(table.password, (*path, "password"))
-        ca_pem = _trust_anchors(table.ca_file, (*path, "ca_file"), sources, report) if table.ca_file else b""
+    if is_here and table.ca_file:
+        ca_pem = _trust_anchors(table.ca_file, (*path, "ca_file"), sources, report)
     return Security(
         authentication=authentication,
         username=table.username,
-        password=password,
+        password=sources.secret(table.password, (*path, "password"), is_here=is_here),
         tls=TlsLevel(table.tls) if table.tls else default,
         implicit_tls=table.implicit_tls,
         tls_domain=domains.host_name(table.tls_domain) if table.tls_domain else "",

@@ -110,8 +110,7 @@ def _load_document(
     report.end_stage()
     refuse(built.organization, built.node, machine, report)
     warn(built.organization, built.node, report)
-    has_errors = any(issue.severity is Severity.ERROR for issue in report.issues)
-    configuration = None if has_errors else Configuration(built.organization, built.node)
+    configuration = None if report.has_errors else Configuration(built.organization, built.node)
     return Loaded(path, configuration, report.issues)
 
 

@@ -33,6 +33,10 @@ class Place(NamedTuple):
     column: int
 
 
+NOWHERE: Final = Place(0, 0)
+"""The place of what the text does not hold, nor any table around it."""
+
+
 class Positions:
     """The places of all keys and values of one text; what has none takes that of the table it would stand in."""
 
@@ -53,7 +57,9 @@ class Positions:
         return self._find(path, self._values, self._keys)
 
     def line(self, number: int) -> str:
-        """The text of a line, counted from 1."""
+        """The text of a line, counted from 1; nothing for that of `NOWHERE`."""
+        if not number:
+            return ""
         return self._text[self._line_starts[number - 1] :].partition("\n")[0]
 
     def _find(self, path: Path, first: dict[Path, int], second: dict[Path, int]) -> Place:
@@ -63,7 +69,7 @@ class Positions:
             if offset is not None:
                 line = bisect_right(self._line_starts, offset)
                 return Place(line, offset - self._line_starts[line - 1] + 1)
-        return Place(1, 1)
+        return NOWHERE
 
 
 class _Scanner:

@@ -10,6 +10,8 @@ from bridgehead.control.configuration.issue import Issue, NotationError, Path, S
 from bridgehead.control.configuration.positions import Place, Positions
 
 CHOICES_SHOWN_MAX: Final = 24
+ISSUES_MAX: Final = 1000
+"""Nobody reads further; the file is refused all the same."""
 FOUND_MAX: Final = 60
 
 _NAME_KEYS: Final = {"accepted_domain": "domain", "tls_policy": "domain"}
@@ -33,6 +35,11 @@ class Report:
     def issues(self) -> tuple[Issue, ...]:
         """All findings, in the order of the file."""
         return tuple(sorted(self._issues, key=lambda issue: (issue.file != self._file, issue.line, issue.column)))
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether the file is refused."""
+        return bool(self._error_paths)
 
     def end_stage(self) -> None:
         """What was found so far silences later findings about the same places."""
@@ -61,9 +68,11 @@ class Report:
 
     def error_in_list(self, path: Path, file: str, line: int, text: str) -> None:
         """An error in a line of a list file that `path` names."""
+        self._error_paths.add(path)
+        if len(self._issues) >= ISSUES_MAX:
+            return
         message = f"{self._subject(path)}{text}"
         self._issues.append(Issue(Severity.ERROR, file, line, 1, write_path(path), "", "", "", message))
-        self._error_paths.add(path)
 
     def has(self, path: Path) -> bool:
         """Whether the file sets a value, other than the empty text, at this place."""
@@ -79,6 +88,10 @@ class Report:
     def _add(self, severity: Severity, path: Path, place: Place, words: tuple[str, str, str, str]) -> None:
         if any(_overlap(path, earlier) for earlier in self._earlier):
             return
+        if severity is Severity.ERROR:
+            self._error_paths.add(path)
+        if len(self._issues) >= ISSUES_MAX:
+            return
         text, found, expected, suggestion = words
         message = f"{self._subject(path)}{text}"
         message += f"; expected {expected}" if expected else ""
@@ -87,8 +100,6 @@ class Report:
         self._issues.append(
             Issue(severity, self._file, *place, write_path(path), found, expected, suggestion, message, excerpt)
         )
-        if severity is Severity.ERROR:
-            self._error_paths.add(path)
 
     def _subject(self, path: Path) -> str:
         """`connector "Internet via ISP": `, as far as the table has a name."""

@@ -70,8 +70,11 @@ class Sources:
         entries = (ListEntry(number, _without_comment(line)) for number, line in enumerate(lines, 1))
         return [entry for entry in entries if entry.text]
 
-    def secret(self, table: SecretTable, path: Path) -> Secret | None:
-        """The secret that the table names, `None` where it names none or (an error) it cannot be had."""
+    def secret(self, table: SecretTable, path: Path, *, is_here: bool) -> Secret | None:
+        """The secret that the table names, `None` where it names none or (an error) it cannot be had.
+
+        Another server's secret is not looked up: its value is empty here.
+        """
         named = [(kind, name) for kind in ("env", "file", "credential") if (name := str(getattr(table, kind)))]
         if not named:
             return None
@@ -79,12 +82,14 @@ class Sources:
             self._report.error(path, "the secret has more than one source", "one of env, file, credential")
             return None
         kind, name = named[0]
-        value = self._secret_value(kind, name, (*path, kind))
-        if value is not None and (not value or any(mark in value for mark in "\0\r\n")):
+        value = self._secret_value(kind, name, (*path, kind)) if is_here else ""
+        if value is None:
+            return None
+        if is_here and (not value or any(mark in value for mark in "\0\r\n")):
             self._report.error((*path, kind), f"the secret of {kind} {name} is empty or has more than one line")
             return None
         reference = str(self.path_of(name)) if kind == "file" else name
-        return None if value is None else Secret(f"{kind} {reference}", value)
+        return Secret(f"{kind} {reference}", value)
 
     def read(self, text: str, path: Path, size_max: int = SMALL_FILE_BYTES_MAX) -> bytes | None:
         """The content of a file, `None` (and an error) where it cannot be read."""

@@ -105,7 +105,8 @@ def _report(error: ErrorDetails, report: Report) -> None:
             '{ file = "isp.secret" }, { env = "ISP_PASSWORD" } or { credential = "isp" }',
         )
     elif kind == "literal_error":
-        choices = [word for word in re.findall(r"'([^']+)'", context["expected"]) if word not in LATER_CHOICES]
+        listed = re.findall(r"'([^']*)'", context["expected"])
+        choices = [choice for choice in listed if choice and choice not in LATER_CHOICES]
         text = f"{_key_of(path)} is {found}"
         report.error(path, text, one_of(choices), nearest(str(value), choices), found=found)
     else:

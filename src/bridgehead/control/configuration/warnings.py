@@ -18,10 +18,11 @@ from bridgehead.core.organization import (
     Connector,
     Node,
     Organization,
+    ServedSpace,
     TlsLevel,
     VirtualServer,
 )
-from bridgehead.core.pattern import ANY, covers, is_whole_top_level, is_wider
+from bridgehead.core.pattern import ANY, is_whole_top_level, is_wider
 
 _PASSWORD_MECHANISMS: Final = frozenset({"PLAIN", "LOGIN"})
 
@@ -38,11 +39,11 @@ def warn(organization: Organization, node: Node, report: Report) -> None:
         if virtual_server.server == node.server:
             _warn_of_mechanisms(virtual_server, path, report)
     for number, domain in enumerate(organization.accepted_domains):
-        _warn_of_domain(domain, ("accepted_domain", number), [connector for _, connector in enabled], report)
+        _warn_of_domain(domain, ("accepted_domain", number), organization, report)
     for number, connector in enabled:
         path = ("connector", number)
         _warn_of_weak_tls(connector, path, report)
-        _warn_of_leaks(connector, path, [connector for _, connector in enabled], report)
+        _warn_of_leaks(connector, path, organization, report)
     _warn_of_equals(enabled, report)
     if organization.connectors and not any(ANY in _patterns(connector) for _, connector in enabled):
         fate = f'no_match = "{organization.no_match}"'
@@ -98,14 +99,11 @@ def _warn_of_mechanisms(virtual_server: VirtualServer, path: Path, report: Repor
             report.warning((*path, "authentication", "mechanisms"), text)
 
 
-def _warn_of_domain(domain: AcceptedDomain, path: Path, connectors: list[Connector], report: Report) -> None:
+def _warn_of_domain(domain: AcceptedDomain, path: Path, organization: Organization, report: Report) -> None:
     if is_whole_top_level(domain.pattern):
         report.warning((*path, "domain"), "a whole top-level domain: mail for all of it is taken from anyone")
-    name = domain.pattern.removeprefix("*.")
-    served = any(
-        pattern != ANY and covers(pattern, name) for connector in connectors for pattern in _patterns(connector)
-    )
-    if domain.deliver is None and not served:
+    is_served = any(space.pattern != ANY for space in _spaces(domain.pattern, organization))
+    if domain.deliver is None and not is_served:
         text = 'its mail has no place of its own: neither deliver nor a connector narrower than "*" takes it'
         report.warning((*path, "domain"), text, depends_on=(*path, "deliver"))
 
@@ -120,22 +118,25 @@ def _warn_of_weak_tls(connector: Connector, path: Path, report: Report) -> None:
         report.warning((*path, "security", "tls"), text)
 
 
-def _warn_of_leaks(connector: Connector, path: Path, connectors: list[Connector], report: Report) -> None:
+def _warn_of_leaks(connector: Connector, path: Path, organization: Organization, report: Report) -> None:
     """A restriction lets refused mail fall to a less specific connector, where no equal one takes it first."""
     if connector.restrictions.is_open:
         return
     for pattern in _patterns(connector):
-        if any(other.restrictions.is_open and pattern in _patterns(other) for other in connectors):
+        others = [space for space in _spaces(pattern, organization) if space.connector is not connector]
+        if any(space.pattern == pattern and space.connector.restrictions.is_open for space in others):
             continue
-        for other in connectors:
-            wider = next((found for found in _patterns(other) if is_wider(found, pattern)), None)
-            if wider is not None and other is not connector:
-                text = (
-                    f'mail to "{pattern}" that its restrictions refuse leaks to connector '
-                    f'{quoted(other.name)} ("{wider}")'
-                )
-                report.warning((*path, "restrictions"), text)
-                return
+        wider = next((space for space in others if is_wider(space.pattern, pattern)), None)
+        if wider is not None:
+            text = f'mail to "{pattern}" that its restrictions refuse leaks to connector '
+            report.warning((*path, "restrictions"), f'{text}{quoted(wider.connector.name)} ("{wider.pattern}")')
+            return
+
+
+def _spaces(pattern: str, organization: Organization) -> list[ServedSpace]:
+    """The address spaces of enabled connectors that cover a domain, or the top of a wildcard; most specific first."""
+    levels = organization.served_spaces.levels(pattern.removeprefix("*."))
+    return [space for level in levels for space in level if space.connector.enabled]
 
 
 def _warn_of_equals(enabled: list[tuple[int, Connector]], report: Report) -> None:
