@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bridgehead.core import queue_id
+from bridgehead.core.address import Mailbox
 from bridgehead.core.client import Client
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.header import (
@@ -62,6 +63,8 @@ class Draft:
     message_id: MessageId = NO_ID
     queue_id: str = ""
     received_at: float = 0.0
+    missing_from: bytes = b""
+    """The line to add where there is no From; empty: add none."""
     trouble: Reply | None = None
     """Why the message cannot be taken, found while it was being written."""
     _admitted: list[Admitted] = field(default_factory=list)
@@ -71,7 +74,7 @@ class Draft:
     def admit(self, event: RcptTo) -> Reply | None:
         """Ask policy for a recipient; it is added, or the reply says why not."""
         origin = self.origin
-        if len(self.recipients) >= origin.virtual_server.messages.recipients_max:
+        if 0 < origin.virtual_server.messages.recipients_max <= len(self.recipients):
             return refusals.TOO_MANY_RECIPIENTS
         message = MessageProperties(self.mail.reverse_path, self.mail.size)
         verdict = admit(event.mailbox, origin.client, message, origin.here, origin.organization)
@@ -82,6 +85,10 @@ class Draft:
         )
         self._admitted.append(verdict)
         return None
+
+    def add(self, mailbox: Mailbox, notify: int) -> None:
+        """Add a recipient without asking policy: for local accounts, who may send anywhere."""
+        self.recipients.append(Recipient(len(self.recipients), mailbox.address, mailbox.domain, notify))
 
     def open(self, spool: Spool, message_id: MessageId, now: float, dates: DateWriter) -> None:
         """Begin the body with the Received line; `OSError` if the disk refuses."""
@@ -113,10 +120,11 @@ class Draft:
             try:
                 if self._held is not None:
                     self._release_header()
-                refusal = self._refusal(end.size, body.head, octets_left)
+                head = body.head
+                refusal = self._refusal(end.size, head, octets_left)
                 if refusal is None:
                     self._body = None
-                    return Insert(self.message_id, self._envelope(end, body.head), body.finish())
+                    return Insert(self.message_id, self._envelope(end, head), body.finish())
             except OSError:
                 refusal = refusals.NO_STORAGE
                 body.discard()
@@ -140,6 +148,8 @@ class Draft:
             return refusals.TOO_MANY_HOPS
         if 0 <= octets_left < size:
             return refusals.SESSION_FULL
+        if not self._admitted:
+            return None
         message = MessageProperties(self.mail.reverse_path, size)
         for admitted in self._admitted:
             verdict = recheck(admitted, origin.client, message, origin.here, origin.organization)
@@ -171,7 +181,7 @@ class Draft:
 
     def _hop(self) -> Hop:
         hop = self.origin.hop
-        if not self.mail.smtputf8:
+        if not self.mail.smtputf8 or not hop.client:
             return hop
         # RFC 6531 4.3: UTF8SMTP, UTF8SMTPS, UTF8SMTPA, UTF8SMTPSA.
         return replace(hop, protocol=f"UTF8{hop.protocol.removeprefix('E')}")
@@ -193,6 +203,11 @@ class Draft:
         if len(held) <= HEADER_MAX:
             if not has_header(header, "date"):
                 self._body.write(date_line(DateWriter().write(self.received_at)))
+            if self.missing_from and not has_header(header, "from"):
+                self._body.write(self.missing_from)
             if not has_header(header, "message-id"):
                 self._body.write(message_id_line(self.queue_id, self.origin.virtual_server.fqdn))
+            if b":" not in held[: held.find(b"\r\n")] and not held.startswith(b"\r\n"):
+                # There is no header at all: what comes must not be taken for one.
+                self._body.write(b"\r\n")
         self._body.write(held)

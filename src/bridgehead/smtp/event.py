@@ -65,6 +65,7 @@ class ContentEnd(msgspec.Struct, frozen=True):
     size: int
     """Octets of the content, also of what was not delivered because of the fault."""
     has_eight_bit: bool
+    """Whether an octet is above 127; false where there is a fault."""
     fault: Reply | None = None
 
 

@@ -46,10 +46,10 @@ class ReceiveBuffer:
         self.position = 0
         self._is_skipping = False
 
-    def clear_used(self) -> None:
-        """Let go of a read that is used up: an idle session must not keep it alive."""
-        if self.position >= len(self.octets):
-            self.octets = b""
+    def trim(self) -> None:
+        """Let go of what is used: a session that waits must not keep its last read alive."""
+        if self.position:
+            self.octets = self.octets[self.position :]
             self.position = 0
 
     def next_line(self, length_max: int) -> bytes | Missing:

@@ -130,6 +130,8 @@ class ServerConnection:
             state = self._state
             if self._unwanted is not None:
                 event = self._throw_away(self._unwanted)
+                if event is None:
+                    break
             elif state in COMMANDS:
                 event = self._read_command()
             elif state is State.DATA:
@@ -144,8 +146,8 @@ class ServerConnection:
                 return event
             if self._state is state and self._unwanted is None:
                 # What there is cannot be used before more of it arrives.
-                return None
-        buffer.clear_used()
+                break
+        buffer.trim()
         return None
 
     def data_to_send(self) -> bytes:
@@ -382,7 +384,7 @@ class ServerConnection:
 
     def _content_end(self, measure: Measure) -> ContentEnd:
         self._move(Input.CONTENT_END)
-        return ContentEnd(measure.size, measure.has_eight_bit, measure.fault)
+        return ContentEnd(measure.size, measure.has_eight_bit and measure.fault is None, measure.fault)
 
     def _throw_away(self, octets: int) -> Event | None:
         """The octets of a refused chunk go; then comes the reply."""
