@@ -75,6 +75,7 @@ REFUSED = [
     ("dns with smart hosts", _connector('smart_hosts = ▸"[192.0.2.10]"'), 'route = "dns" has no smart hosts'),
     ("smart-hosts without", _connector('route = "smart-hosts"\nsmart_hosts = ▸""'), "needs smart hosts"),
     ("helo with require", _connector('advanced.helo = ▸true\nsecurity.tls = "require"'), 'HELO has no STARTTLS, and tls is "require"'),
+    ("helo under implicit TLS", _connector('advanced.helo = ▸true\nsecurity = { implicit_tls = true, tls = "verify" }'), "no STARTTLS"),
     ("implicit without TLS", _connector('security = { implicit_tls = true, tls = ▸"none" }'), "contradict"),
     (
         "verify to an address",

@@ -50,6 +50,8 @@ WRONG = [
     ("date", "[node]\nworkers = ▸1979-05-27", "workers is 1979-05-27", "expected a whole number"),
     ("listener without port", '[[virtual_server]]\nname = "x"\nlisten = [▸"192.0.2.1"]', "", 'did you mean "192.0.2.1:25"?'),
     ("listener by name", '[[virtual_server]]\nname = "x"\nlisten = [▸"localhost:25"]', "localhost", '"ADDRESS:PORT"'),
+    ("listener on all", '[[virtual_server]]\nname = "x"\nlisten = [▸"*:25"]', "", 'did you mean "0.0.0.0:25"?'),
+    ("NUL in a path", '[node]\nstate_dir = ▸"a\\u0000b"', "", "expected a path"),
     ("port of a listener", '[[virtual_server]]\nname = "x"\nlisten = [▸"[::]:65536"]', "", "a port between 0 and 65535"),
     ("tls of a listener", '[[virtual_server]]\nname = "x"\nlisten = [{ address = "[::]:465", tls = ▸"implict" }]', "", '"implicit"?'),
     ("duration without unit", '[node]\ndrain = ▸"15"', '"15"', 'did you mean "15s"?'),
@@ -85,6 +87,7 @@ peers = ""
 {VIRTUAL_SERVER}
 messages = {{ ndr_copy_to = "", unresolved_to = "" }}
 delivery = {{ masquerade_domain = "", direct_first = false }}
+security = {{ authentication = "anonymous" }}
 {CONNECTOR}
 senders = []
 connected_routing_groups = []
@@ -95,7 +98,7 @@ oauth2 = {{ grant = "client-credentials", token_url = "", client_id = "", scope 
 [connector.advanced]
 dequeue = "none"
 [connector.restrictions]
-priorities = ["high", "normal", "low"]
+priorities = ["low", "normal", "high"]
 types = ["system", "non-system"]
 [connector.delivery]
 schedule = "always"

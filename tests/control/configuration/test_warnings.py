@@ -70,6 +70,12 @@ def test_no_warning_is_given_without_a_reason(text: str) -> None:
     assert loaded(text).issues == ()
 
 
+def test_default_virtual_server_is_warned_of_without_a_place() -> None:
+    issue = the_issue(loaded(CONNECTOR).issues)
+    assert issue.line == 0
+    assert issue.message.startswith('virtual server: bridgehead of connector "Internet"')
+
+
 def test_errors_silence_warnings_that_would_only_follow_from_them() -> None:
     text = '[organization]\npostmaster = "a@b.example"\n[[accepted_domain]]\ndomain = "b.example"\ndeliver = "lmpt:/run/x"'
     assert 'expected "lmtp:HOST:PORT"' in the_issue(loaded(text).issues).message

@@ -37,11 +37,16 @@ def later(default: object, written: str) -> AfterValidator:
     """Accepts the default alone; `written` shows how it looks in the file."""
 
     def check(value: _T) -> _T:
-        if value != default:
+        if _unordered(value) != _unordered(default):
             raise PydanticCustomError("later", "{written}", {"written": written})
         return value
 
     return AfterValidator(check)
+
+
+def _unordered(value: object) -> object:
+    """A list of choices means the same in any order."""
+    return sorted(value, key=str) if isinstance(value, list) else value
 
 
 def _refuse_later_choice(value: str) -> str:
@@ -102,8 +107,15 @@ def text_or_list(value: object) -> str:
     return "<list>" if isinstance(value, list) else "<text>"
 
 
+def _has_no_nul(text: str) -> None:
+    if "\0" in text:
+        raise NotationError(text, "a path")
+
+
 Name: TypeAlias = Annotated[str, checked(_is_printable), Field(min_length=1, max_length=128)]
 ServerName: TypeAlias = Annotated[str, checked(_is_server_name), Field(min_length=1, max_length=64)]
+GroupName: TypeAlias = Annotated[str, checked_unless_empty(_is_printable), Field(max_length=128)]
+PathText: TypeAlias = Annotated[str, checked(_has_no_nul)]
 Duration: TypeAlias = Annotated[
     str,
     checked(notation.duration_seconds),

@@ -19,9 +19,11 @@ from bridgehead.control.configuration.fields import (
     DomainPattern,
     Duration,
     Endpoint,
+    GroupName,
     ListFile,
     Mailbox,
     Name,
+    PathText,
     ServerAddress,
     ServerName,
     Table,
@@ -35,7 +37,7 @@ class NodeTable(Table):
 
     server: str = ""
     """Name of the [[server]] that this machine is; may be left out where there is only one."""
-    state_dir: str = ""
+    state_dir: PathText = ""
     """Folder of spool, history and tracking. Empty: $STATE_DIRECTORY, else ~/.local/state/bridgehead."""
     volatile_state: bool = False
     """Accept a state_dir that a power cut empties (tmpfs)."""
@@ -77,7 +79,7 @@ class ServerTable(Table):
     """Unique, without "/"."""
     address: ServerAddress = ""
     """Where its peers reach it: ADDRESS or ADDRESS:PORT, default port 25."""
-    routing_group: str = ""
+    routing_group: GroupName = ""
     """Routing group of the machine; empty: that of the first server, else "First Routing Group"."""
     administrative_group: Name = "First Administrative Group"
     """For display only."""

@@ -66,7 +66,8 @@ def endpoint(text: str, *, port_min: int = 1) -> tuple[str, int]:
         raise NotationError(text, expected, f"{in_brackets(text)}:{SMTP_PORT}")
     address = ip(host.removeprefix("[").removesuffix("]"))
     if not colon or address is None or (address.version == 6) != host.startswith("["):
-        raise NotationError(text, expected)
+        meant = {"": "0.0.0.0", "*": "0.0.0.0", "localhost": "127.0.0.1"}.get(host)
+        raise NotationError(text, expected, f"{meant}:{port_text}" if meant and port_text.isdigit() else "")
     return str(address), port(port_text, text, port_min=port_min)
 
 
@@ -182,7 +183,9 @@ def local_delivery(text: str) -> LocalDelivery:
         for placeholder in _PLACEHOLDERS.findall(target):
             if placeholder not in {"{domain}", "{local}"}:
                 raise NotationError(placeholder, "the placeholders {domain} and {local} only")
-    elif "/" not in target:
+    if "\0" in target:
+        raise NotationError(text, expected)
+    if kind == "lmtp" and "/" not in target:
         try:
             host_and_port(target)
         except NotationError:

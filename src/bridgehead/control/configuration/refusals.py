@@ -149,7 +149,7 @@ def _refuse_contradictions(connector: Connector, path: Path, report: Report) -> 
         report.error((*path, "address_spaces"), text, 'address_spaces = ["SMTP:*;1"]')
     if connector.helo and security.authentication is not Authentication.ANONYMOUS:
         report.error((*path, "advanced", "helo"), "HELO cannot authenticate", "helo = false, or anonymous")
-    if connector.helo and security.tls.strength > TlsLevel.OPPORTUNISTIC.strength and not security.implicit_tls:
+    if connector.helo and security.tls.strength > TlsLevel.OPPORTUNISTIC.strength:
         text = f'HELO has no STARTTLS, and tls is "{security.tls}"'
         report.error((*path, "advanced", "helo"), text, 'helo = false, or tls = "opportunistic"')
     if security.implicit_tls and security.tls is TlsLevel.NONE:

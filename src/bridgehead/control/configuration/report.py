@@ -109,7 +109,9 @@ class Report:
         if len(path) < 2 or not isinstance(path[1], int):
             return f"{kind}: " if len(path) > 1 else ""
         tables = self._document.get(path[0])
-        table = tables[path[1]] if isinstance(tables, list) and path[1] < len(tables) else None
+        if not isinstance(tables, list) or path[1] >= len(tables):
+            return f"{kind}: "
+        table = tables[path[1]]
         name = table.get(_NAME_KEYS.get(path[0], "name")) if isinstance(table, dict) else None
         return f"{kind} {quoted(name) if isinstance(name, str) else f'number {path[1] + 1}'}: "
 

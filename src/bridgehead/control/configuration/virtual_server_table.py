@@ -169,5 +169,5 @@ class VirtualServerTable(Table):
     relay: RelayTable = RelayTable()
     messages: MessagesTable = MessagesTable()
     delivery: DeliveryTable = DeliveryTable()
-    security: Annotated[SecurityTable | None, later(None, "nothing")] = None
+    security: Annotated[SecurityTable, later(SecurityTable(), "nothing")] = SecurityTable()
     """As [connector.security], for its own smart hosts (not available yet)."""
