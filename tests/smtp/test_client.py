@@ -206,7 +206,7 @@ def test_no_common_mechanism_is_a_refusal_without_a_word() -> None:
     assert talk.says() == ""
     event = talk.event()
     assert isinstance(event, Refused)
-    assert event.reply.code == 504
+    assert event.reply.enhanced == "5.7.4"
 
 
 def test_endless_challenges_end() -> None:

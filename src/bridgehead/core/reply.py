@@ -18,7 +18,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     """One reply: `Reply(550, "5.1.1", "No such user here")`; `text` may hold several lines joined by LF."""
 
     code: int
-    """Three digits, 200 to 599."""
+    """Three digits, 200 to 599; 0 where no server said it (a lost connection, a fault of the DNS)."""
     enhanced: str
     """`"5.1.1"`, or empty where the peer gave none or the reply has none (greeting, 354, EHLO)."""
     text: str
@@ -27,7 +27,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_positive(self) -> bool:
         """Whether the command was done (2yz) or may go on (3yz)."""
-        return self.code < 400
+        return 200 <= self.code < 400
 
     @property
     def is_temporary(self) -> bool:
@@ -45,7 +45,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
         return self.enhanced or f"{self.code // 100}.0.0"
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.enhanced, self.text.replace("\n", " ")) if part)
+        return " ".join(part for part in (str(self.code or ""), self.enhanced, self.text.replace("\n", " ")) if part)
 
     def encode(self) -> bytes:
         """The reply on the wire, CRLF included: `b"250-mx.example\\r\\n250 SIZE\\r\\n"`."""

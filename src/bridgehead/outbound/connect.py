@@ -90,6 +90,14 @@ async def connect(
     candidate: Candidate, destination: Destination, wiring: Wiring, closed: Callable[[], None]
 ) -> SmtpChannel | HostFailure:
     """A channel to `candidate`, past AUTH where the destination asks for it, or why there is none."""
+    result = await open_session(candidate, destination, wiring)
+    if isinstance(result, SmtpChannel):
+        result.carry(closed)
+    return result
+
+
+async def open_session(candidate: Candidate, destination: Destination, wiring: Wiring) -> SmtpChannel | HostFailure:
+    """The same, before `carry`: whoever only tests a host goes on with `wait_event`."""
     attempt = _Attempt(candidate, destination, wiring)
     level = destination.security.tls
     result = await attempt.run(uses_tls=level is not TlsLevel.NONE)
@@ -97,8 +105,6 @@ async def connect(
     if isinstance(result, HostFailure) and result.is_tls and falls_back:
         attempt.tell(TraceKind.TLS, f"{result}; again in the clear")
         result = await attempt.run(uses_tls=False)
-    if isinstance(result, SmtpChannel):
-        result.carry(closed)
     return result
 
 
@@ -136,13 +142,13 @@ class _Attempt:
         except _StoppedError as error:
             return self._failure(error.stage, error.reply)
         except TimeoutError:
-            return self._failure(self.stage, Reply(451, "4.4.1", "timed out"))
+            return self._failure(self.stage, Reply(0, "4.4.1", "timed out"))
         except ssl.SSLError as error:
-            return self._failure(self.stage, Reply(451, "4.7.5", describe_error(error)))
+            return self._failure(self.stage, Reply(0, "4.7.5", describe_error(error)))
         except OSError as error:
-            return self._failure(self.stage, Reply(451, "4.4.1", _words(error)))
+            return self._failure(self.stage, Reply(0, "4.4.1", _words(error)))
         except ProtocolError as error:
-            return self._failure(self.stage, Reply(451, "4.5.0", str(error)))
+            return self._failure(self.stage, Reply(0, "4.5.0", str(error)))
         finally:
             if not is_open:
                 channel.leave()
@@ -165,6 +171,7 @@ class _Attempt:
             await asyncio.get_running_loop().create_connection(
                 lambda: channel, address, self.candidate.port, local_addr=(source, 0) if source else None
             )
+        self.tell(TraceKind.CONNECTED, "")
 
     async def _converse(self, channel: SmtpChannel, *, uses_tls: bool) -> None:
         security = self.destination.security
@@ -183,7 +190,7 @@ class _Attempt:
         if not channel.connection.extensions.starttls:
             if self.destination.security.tls is TlsLevel.OPPORTUNISTIC:
                 return
-            raise _StoppedError(Stage.STARTTLS, Reply(451, "4.7.4", "the server does not offer TLS"))
+            raise _StoppedError(Stage.STARTTLS, Reply(0, "4.7.4", "the server does not offer TLS"))
         channel.connection.start_tls()
         await self._expect(channel, TlsAgreed, self.wiring.timeouts.command)
         await self._handshake(channel)
@@ -205,7 +212,7 @@ class _Attempt:
         self.stage = Stage.AUTHENTICATION
         security = self.destination.security
         if not channel.connection.peer.tls and security.tls is not TlsLevel.NONE:
-            raise _StoppedError(Stage.STARTTLS, Reply(451, "4.7.11", "no authentication without TLS"))
+            raise _StoppedError(Stage.STARTTLS, Reply(0, "4.7.11", "no authentication without TLS"))
         password = security.password.value if security.password is not None else ""
         channel.connection.authenticate(Credential(security.username, password))
         await self._expect(channel, Authenticated, self.wiring.timeouts.command)

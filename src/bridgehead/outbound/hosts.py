@@ -126,7 +126,7 @@ class HostFinder:
             for smart_host, result in zip(smart_hosts, results, strict=True)
             if isinstance(result, Reply)
         ]
-        return Unavailable(Deferred(Reply(451, "4.4.4", "; ".join(troubles)[:900]), Scope.HOST), tuple(troubles))
+        return Unavailable(Deferred(Reply(0, "4.4.4", "; ".join(troubles)[:900]), Scope.HOST), tuple(troubles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class _Search:
             try:
                 address = str(ipaddress.ip_address(address))
             except ValueError:
-                return Reply(550, "5.1.2", f"{domain} is no IP address")
+                return Reply(0, "5.1.2", f"{domain} is no IP address")
             if self.ourselves.is_address(address):
                 return _loop(domain)
             return (Candidate(address, self.port, trusted_name=address),)
@@ -172,11 +172,11 @@ class _Search:
             case ImplicitMx():
                 return await self._exchangers(domain, (MxHost(0, domain),))
             case NullMx():
-                return Reply(556, "5.1.10", f"{domain} takes no mail (null MX)")
+                return Reply(0, "5.1.10", f"{domain} takes no mail (null MX)")
             case NoSuchName():
-                return Reply(550, "5.1.2", f"Domain {domain} does not exist")
+                return Reply(0, "5.1.2", f"Domain {domain} does not exist")
             case DnsFault(reason):
-                return Reply(451, "4.4.3", f"DNS: {reason}")
+                return Reply(0, "4.4.3", f"DNS: {reason}")
 
     async def _exchangers(self, domain: str, hosts: Sequence[MxHost]) -> Found | Reply:
         """Look up all exchangers at once, then go through them from best to worst until one is this server."""
@@ -198,7 +198,7 @@ class _Search:
         return _best_fault(answers.values()) or (
             _no_address(domain, Addresses())
             if is_implicit
-            else Reply(550, "5.4.4", f"No mail exchanger of {domain} has an address")
+            else Reply(0, "5.4.4", f"No mail exchanger of {domain} has an address")
         )
 
     def _is_this_server(self, name: str, answer: AddressAnswer) -> bool:
@@ -222,17 +222,17 @@ def _best_fault(answers: Iterable[AddressAnswer]) -> Reply | None:
     """The first fault among answers: what is not known now may be known later."""
     for answer in answers:
         if isinstance(answer, DnsFault):
-            return Reply(451, "4.4.3", f"DNS: {answer.reason}")
+            return Reply(0, "4.4.3", f"DNS: {answer.reason}")
     return None
 
 
 def _no_address(name: str, answer: AddressAnswer) -> Reply:
-    return _best_fault((answer,)) or Reply(550, "5.1.2", f"{name} has no mail exchanger and no address")
+    return _best_fault((answer,)) or Reply(0, "5.1.2", f"{name} has no mail exchanger and no address")
 
 
 def _loop(domain: str) -> Reply:
-    return Reply(554, "5.4.6", f"Mail for {domain} loops back to this server")
+    return Reply(0, "5.4.6", f"Mail for {domain} loops back to this server")
 
 
 def _outcome(reply: Reply) -> Deferred | Failed:
-    return Failed(reply) if reply.is_permanent else Deferred(reply, Scope.HOST)
+    return Failed(reply) if reply.enhanced.startswith("5.") else Deferred(reply, Scope.HOST)

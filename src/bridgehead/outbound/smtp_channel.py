@@ -82,6 +82,8 @@ class SmtpChannel(asyncio.Protocol):
         self._tick()
         if self._transport is None:  # lost since the last reply
             self._loop.call_soon(self._notify_closed)
+        elif self._trouble is not None or not self.connection.is_idle:  # or it said 421, or nonsense
+            self._transport.abort()
 
     def send(self, transaction: Transaction, done: AttemptDone) -> None:
         """Begin a transaction, as the contract says."""
@@ -91,7 +93,7 @@ class SmtpChannel(asyncio.Protocol):
         if refusal is not None:
             self._loop.call_soon(self._settle_all, refusal)
         elif self._transport is None or not self.connection.is_idle:
-            reply = Reply(451, "4.4.2", f"{self.host} had closed the connection")
+            reply = Reply(0, "4.4.2", f"{self.host} had closed the connection")
             self._loop.call_soon(self._settle_all, Deferred(reply, Scope.HOST, self.host))
         else:
             self._begin(transaction)
@@ -110,9 +112,15 @@ class SmtpChannel(asyncio.Protocol):
 
     def abort(self) -> None:
         """Drop the connection now."""
-        self._break(Reply(451, "4.4.2", f"Connection to {self.host} was dropped"), Scope.HOST)
+        self._break(Reply(0, "4.4.2", f"Connection to {self.host} was dropped"), Scope.HOST)
 
-    # The session before the first message, for outbound.connect
+    # The session before the first message, for outbound.connect and for tests of a connector
+
+    @property
+    def certificate(self) -> bytes | None:
+        """What the server showed in the handshake, in DER; `None` in the clear."""
+        connection = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return None if connection is None else connection.getpeercert(binary_form=True)
 
     async def wait_event(self, seconds: float) -> Event:
         """Send what is due and wait for what it leads to.
@@ -182,7 +190,7 @@ class SmtpChannel(asyncio.Protocol):
         if trouble is None:
             self._flush()
         else:
-            self._break(Reply(451, "4.5.0", f"{self.host} broke the protocol: {trouble}"))
+            self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {trouble}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by whomever: settle what was in flight, then tell the owner."""
@@ -191,7 +199,7 @@ class SmtpChannel(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         why = f"{self.host} closed the connection" + (f": {exc}" if exc is not None else "")
-        reply, scope = self._end or (Reply(451, "4.4.2", why), None)
+        reply, scope = self._end or (Reply(0, "4.4.2", why), None)
         self.connection.fail(reply, scope)
         if self._closed is None:
             self._wake(ConnectionResetError("the server closed the connection"))
@@ -219,7 +227,7 @@ class SmtpChannel(asyncio.Protocol):
         try:
             self.connection.begin(transaction.envelope, transaction.recipients, size)
         except ProtocolError as error:
-            self._break(Reply(451, "4.5.0", f"{self.host} broke the protocol: {error}"))
+            self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {error}"))
             return
         self._wait(self._terms.timeouts.command)
         if not self._flush():
@@ -241,7 +249,7 @@ class SmtpChannel(asyncio.Protocol):
             return self._unreadable(error)
         if converted is None:
             text = "Message holds 8-bit content, which the server does not take and we cannot convert"
-            return Failed(Reply(554, "5.6.3", text), self.host)
+            return Failed(Reply(0, "5.6.3", text), self.host)
         self._content = converted
         return None
 
@@ -303,7 +311,7 @@ class SmtpChannel(asyncio.Protocol):
         try:
             self.connection.end_content(self._stuffer.end())
         except ProtocolError as error:
-            self._break(Reply(451, "4.5.0", f"{self.host} broke the protocol: {error}"))
+            self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {error}"))
             return
         self._wait(self._terms.timeouts.end)
         self._flush()
@@ -314,7 +322,7 @@ class SmtpChannel(asyncio.Protocol):
         self._break(outcome.reply, Scope.MESSAGE)
 
     def _unreadable(self, error: Exception) -> Deferred:
-        return Deferred(Reply(451, "4.3.0", f"Message cannot be read from the spool: {error}"), Scope.MESSAGE)
+        return Deferred(Reply(0, "4.3.0", f"Message cannot be read from the spool: {error}"), Scope.MESSAGE)
 
     def _finish(self, attempted: Attempted) -> None:
         """Report what came of the transaction, then go on or say goodbye."""
@@ -355,7 +363,7 @@ class SmtpChannel(asyncio.Protocol):
             self.close()
             self._timer = self._loop.call_later(self._terms.timeouts.goodbye, self._tick)
         else:
-            self._break(Reply(451, "4.4.2", f"{self.host} did not answer in time"))
+            self._break(Reply(0, "4.4.2", f"{self.host} did not answer in time"))
 
     def _break(self, reply: Reply, scope: Scope | None = None) -> None:
         """End the connection; `connection_lost` follows and settles with this reply."""

@@ -24,6 +24,7 @@ from bridgehead.core.outcome import Failed, Outcome, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import client_commands, client_content
 from bridgehead.smtp.client_event import (
+    Answered,
     Authenticated,
     Closed,
     ContentWanted,
@@ -56,6 +57,7 @@ class _State(Enum):
     HANDSHAKE = auto()
     AUTHENTICATION = auto()
     TRANSACTION = auto()
+    REHEARSAL = auto()
     QUIT = auto()
     CLOSED = auto()
 
@@ -160,7 +162,7 @@ class ClientConnection:
         """Log in with the best mechanism offered: `Authenticated` or `Refused` follows (also if none is offered)."""
         exchange = choose(self.extensions.authentication, credential, is_private=bool(self.peer.tls))
         if exchange is None:
-            reply = Reply(504, "5.7.4", "The server offers no authentication that we know")
+            reply = Reply(0, "5.7.4", "The server offers no authentication that we know")
             self._events.append(Refused(Phase.AUTHENTICATION, reply))
             return
         self._exchange, self._challenges = exchange, 0
@@ -219,6 +221,10 @@ class ClientConnection:
         """Send what the `DotStuffer` says ends the content. Never call it for content that is not whole."""
         self._content_ends()
         self._output.append(end)
+
+    def rehearse(self, line: str) -> None:
+        """Send a command that leads to no transaction (MAIL and RCPT without DATA, RSET): `Answered` follows."""
+        self._ask(_State.REHEARSAL, line)
 
     def quit(self) -> None:
         """Say goodbye: `Closed` follows, if the server is polite."""
@@ -282,9 +288,9 @@ class ClientConnection:
                 552, "5.3.4", f"Message of {size} octets is larger than the {size_max} that the server takes"
             )
         if is_utf8 and not self.extensions.smtputf8:
-            return Reply(550, "5.6.7", "Message needs SMTPUTF8, which the server does not offer")
+            return Reply(0, "5.6.7", "Message needs SMTPUTF8, which the server does not offer")
         if not client_commands.is_safe(mail):
-            return Reply(553, "5.1.7", "Sender address or its parameters cannot be sent")
+            return Reply(0, "5.1.7", "Sender address or its parameters cannot be sent")
         return None
 
     def _rcpt_lines(
@@ -300,7 +306,7 @@ class ClientConnection:
                 named.append(recipient)
                 lines.append(line)
             else:
-                reply = Reply(553, "5.1.3", "Recipient address or its parameters cannot be sent")
+                reply = Reply(0, "5.1.3", "Recipient address or its parameters cannot be sent")
                 unsafe[recipient.ordinal] = Failed(reply, self.peer.host)
         lines.append("DATA")
         return named, unsafe, lines
@@ -320,6 +326,9 @@ class ClientConnection:
                 self._take_starttls(reply)
             case _State.AUTHENTICATION:
                 self._take_authentication(reply)
+            case _State.REHEARSAL:
+                self._state = _State.CLOSED if reply.code == 421 else _State.IDLE
+                self._events.append(Answered(reply))
             case _State.QUIT:
                 self._close(reply)
             case _:

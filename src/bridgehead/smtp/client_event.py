@@ -25,6 +25,7 @@ class TraceKind(StrEnum):
     """What a line of a trace is."""
 
     DIAL = "dial"
+    CONNECTED = "connected"
     TLS = "tls"
     SENT = "sent"
     RECEIVED = "received"
@@ -77,4 +78,13 @@ class Closed:
     reply: Reply
 
 
-Event: TypeAlias = Greeted | TlsAgreed | Authenticated | Refused | ContentWanted | TransactionEnded | Closed
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The server answered a command of `ClientConnection.rehearse`."""
+
+    reply: Reply
+
+
+Event: TypeAlias = (
+    Greeted | TlsAgreed | Authenticated | Refused | ContentWanted | TransactionEnded | Answered | Closed
+)
