@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from bridgehead.core.envelope import Envelope, MessageId
 from bridgehead.core.recipient_state import RecipientState
@@ -140,6 +140,10 @@ class Spool(Protocol):
         ...
 
 
+COMMIT_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""Upper bounds of the histogram of commit times; one more bucket holds the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class SpoolStatistics:
     """What a spool has done."""
@@ -148,6 +152,8 @@ class SpoolStatistics:
     """Recovered and inserted, less removed; removing what is not there makes it too small."""
     commits: int
     commit_seconds: float
-    """Sum over all commits; the histogram is kept by `metrics`."""
+    """Sum over all commits."""
     damaged: int
     """Entries set aside."""
+    commit_buckets: tuple[int, ...] = ()
+    """Commits within each of `COMMIT_BUCKETS_SECONDS`, and beyond; not cumulative."""

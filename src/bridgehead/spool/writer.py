@@ -18,12 +18,13 @@ import queue
 import sqlite3
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
-from bridgehead.spool.contract import Change, Done
+from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS, Change, Done
 from bridgehead.spool.disk import Disk, Value
 from bridgehead.spool.schema import COLUMNS, STATEMENT_ROWS_MAX, blanks_for, change_statement, connect_owner
 
@@ -86,6 +87,7 @@ class Writer:
         """Written since the last checkpoint, about."""
         self.commits = 0
         self.commit_seconds = 0.0
+        self.commit_buckets = [0] * (len(COMMIT_BUCKETS_SECONDS) + 1)
 
     def start(self) -> None:
         """Begin; the connection belongs to the thread from now on."""
@@ -108,7 +110,9 @@ class Writer:
             if batch:
                 started = time.perf_counter()
                 results = self._commit(batch)
-                self.commit_seconds += time.perf_counter() - started
+                seconds = time.perf_counter() - started
+                self.commit_seconds += seconds
+                self.commit_buckets[bisect_left(COMMIT_BUCKETS_SECONDS, seconds)] += 1
                 self._tell(self._place.committed, results)
                 self._remove_files(results)
             if self._unsettled_bytes >= CHECKPOINT_BYTES or (self._is_restless and not batch):

@@ -1,0 +1,252 @@
+"""Events reach log and store, in order, and can be found again; nobody who emits ever waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bridgehead.control import tracking
+from bridgehead.control.log import PIPE_LINE_MAX
+from bridgehead.control.trace import Search, Story, search
+from bridgehead.control.tracking import EventSink, SinkSettings, chunks
+from bridgehead.control.tracking_store import TrackingStore, store_path
+from bridgehead.core import queue_id
+from bridgehead.core.tracking import Step, TrackingEvent
+
+NOW = 1_790_000_000.0
+QUEUE_IDS = [queue_id.write((int(NOW * 1000) << 21) + (number << 8)) for number in range(1, 9)]
+
+
+def received(number: int = 0, sender: str = "alice@contoso.com", **fields: object) -> TrackingEvent:
+    return TrackingEvent(
+        ts=NOW + number,
+        step=Step.RECEIVED,
+        queue_id=QUEUE_IDS[number],
+        sender=sender,
+        message_id=f"<m{number}@contoso.com>",
+        **fields,  # type: ignore[arg-type]  # fields of the event
+    )
+
+
+def delivered(number: int = 0, recipient: str = "bob@fabrikam.com") -> TrackingEvent:
+    return TrackingEvent(
+        ts=NOW + number + 0.5, step=Step.DELIVERED, queue_id=QUEUE_IDS[number], recipient=recipient, code=250
+    )
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "stderr"
+
+
+@pytest.fixture
+def record(tmp_path: Path, output: Path) -> Callable[..., EventSink]:
+    """Emits events through the sink of a worker, and closes it."""
+
+    def record_events(*events: TrackingEvent, worker: int = 0, now: float = NOW) -> EventSink:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        sink = EventSink(tmp_path, worker, SinkSettings(json=True, descriptor=descriptor, clock=lambda: now))
+        for event in events:
+            sink.emit(event)
+        sink.close()
+        os.close(descriptor)
+        return sink
+
+    return record_events
+
+
+def names(story: Story) -> list[object]:
+    return [event["event"] for event in story.events]
+
+
+def test_each_event_becomes_a_line_and_a_row_in_order(
+    tmp_path: Path, output: Path, record: Callable[..., EventSink]
+) -> None:
+    sink = record(received(), delivered(), received(1))
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["received", "delivered", "received"]
+    assert lines[0] == {
+        "ts": "2026-09-21T14:13:20.000Z",
+        "level": "info",
+        "event": "received",
+        "queue_id": QUEUE_IDS[0],
+        "message_id": "<m0@contoso.com>",
+        "sender": "alice@contoso.com",
+    }
+    assert [list(story.events) for story in search(tmp_path, Search())] == [lines[:2], lines[2:]]
+    assert sink.statistics() == tracking.SinkStatistics(3, 0, 0, 0)
+
+
+def test_more_events_than_a_batch_all_arrive(tmp_path: Path, record: Callable[..., EventSink]) -> None:
+    record(*[received(0, text) for text in map(str, range(5_000))])
+    (story,) = search(tmp_path, Search())
+    assert [event["sender"] for event in story.events] == [str(number) for number in range(5_000)]
+
+
+def test_an_event_that_utf8_cannot_say_is_dropped_alone(tmp_path: Path, record: Callable[..., EventSink]) -> None:
+    sink = record(received(0), received(1, "\udcff@contoso.com"), received(2))
+    assert sink.statistics().dropped == 1
+    assert [story.queue_id for story in search(tmp_path, Search())] == [QUEUE_IDS[0], QUEUE_IDS[2]]
+
+
+def test_lines_that_nobody_reads_are_dropped_and_the_store_has_them_all(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    sink = EventSink(tmp_path, 0, SinkSettings(json=True, descriptor=writer, clock=lambda: NOW))
+    for number in range(2_000):
+        sink.emit(received(0, f"{number}@contoso.com"))
+    sink.close()
+    statistics = sink.statistics()
+    assert statistics.written == 2_000
+    assert 0 < statistics.lines_dropped < 2_000
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        assert len(pipe.readlines()) == 2_000 - statistics.lines_dropped
+
+
+def test_a_reader_that_is_gone_stops_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    sink = EventSink(tmp_path, 0, SinkSettings(json=True, descriptor=writer, clock=lambda: NOW))
+    sink.emit(received())
+    sink.close()
+    os.close(writer)
+    assert sink.statistics().written == 1
+
+
+def test_rows_that_the_disk_refuses_are_counted_and_logged_all_the_same(tmp_path: Path, output: Path) -> None:
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT)
+    sink = EventSink(tmp_path, 0, SinkSettings(json=True, descriptor=descriptor, clock=lambda: NOW))
+    with sqlite3.connect(store_path(tmp_path, 0)) as other:
+        other.execute("DROP TABLE event")
+    other.close()
+    sink.emit(received())
+    sink.close()
+    os.close(descriptor)
+    assert sink.statistics().rows_dropped == 1
+    assert len(output.read_text().splitlines()) == 1
+
+
+def test_beyond_its_bound_the_buffer_drops_what_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "BUFFER_EVENTS_MAX", 1_500)
+    reader, writer = os.pipe()
+    sink = EventSink(tmp_path, 0, SinkSettings(json=True, descriptor=writer, clock=lambda: NOW))
+    event = received()
+    until = time.monotonic() + 20
+    while not sink.statistics().dropped and time.monotonic() < until:
+        sink.emit(event)
+    sink.close()
+    os.close(reader)
+    os.close(writer)
+    assert sink.statistics().dropped > 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        ([], []),
+        ([b"a\n"], [1]),
+        ([b"x" * 2000 + b"\n"] * 5, [2, 2, 1]),
+        ([b"x" * PIPE_LINE_MAX + b"\n", b"a\n", b"b\n"], [1, 2]),
+    ],
+)
+def test_lines_are_written_together_but_never_cut(lines: list[bytes], counts: list[int]) -> None:
+    found = list(chunks(lines))
+    assert [count for count, _ in found] == counts
+    assert b"".join(chunk for _, chunk in found) == b"".join(lines)
+    assert all(len(chunk) <= PIPE_LINE_MAX or count == 1 for count, chunk in found)
+
+
+# ---- the store
+
+
+def test_pruning_removes_what_is_too_old_in_steps(tmp_path: Path) -> None:
+    store = TrackingStore(tmp_path, 0)
+    store.add([(NOW + number, "Q", b"{}") for number in range(100)])
+    assert store.prune(NOW + 60, 40) == 40
+    assert store.prune(NOW + 60, 40) == 20
+    assert store.prune(NOW + 60, 40) == 0
+    store.close()
+
+
+def test_the_sink_prunes_by_age(tmp_path: Path, record: Callable[..., EventSink]) -> None:
+    record(received(0), received(1))
+    record(received(2), now=NOW + tracking.RETENTION_SECONDS + 1)
+    assert [story.queue_id for story in search(tmp_path, Search())] == QUEUE_IDS[1:3]
+
+
+def test_a_clock_that_jumps_back_loses_nothing(tmp_path: Path, record: Callable[..., EventSink]) -> None:
+    record(received(3))
+    record(received(0), received(0))
+    assert [story.queue_id for story in search(tmp_path, Search())] == [QUEUE_IDS[3], QUEUE_IDS[0]]
+
+
+def test_a_damaged_store_is_put_away_and_a_new_one_begun(tmp_path: Path, record: Callable[..., EventSink]) -> None:
+    path = store_path(tmp_path, 0)
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 1000)
+    record(received())
+    assert len(list(search(tmp_path, Search()))) == 1
+    assert [kept.read_bytes() for kept in path.parent.glob("*.damaged")] == [b"no database" * 1000]
+
+
+# ---- searching
+
+
+@pytest.fixture
+def history(tmp_path: Path, record: Callable[..., EventSink]) -> Path:
+    record(received(0), delivered(0), received(2, "", recipient="100%_sure@fabrikam.com"))
+    record(
+        received(1, "Carol@Contoso.com"),
+        delivered(1, "dave@fabrikam.com"),
+        TrackingEvent(ts=NOW + 3, step=Step.REFUSED, sender="spam@example.net", recipient="x@y", code=550),
+        TrackingEvent(ts=NOW + 4, step=Step.DSN, queue_id=QUEUE_IDS[1], sender="", reason=f"sent as {QUEUE_IDS[5]}"),
+        received(4, '"quoted \\" name"@contoso.com'),
+        worker=1,
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (Search(), [0, 2, None, 1, 4]),
+        (Search(sender="alice@contoso.com"), [0]),
+        (Search(sender="CAROL"), [1]),
+        (Search(sender="<>"), [2, 1]),
+        (Search(sender="contoso", recipient="dave@fabrikam.com"), [1]),
+        (Search(sender="alice", recipient="dave"), []),
+        (Search(recipient="%_"), [2]),
+        (Search(recipient="fabrikam_com"), []),
+        (Search(sender='"quoted \\" name"'), [4]),
+        (Search(sender="spam"), [None]),
+        (Search(message_id="<m1@contoso.com>"), [1]),
+        (Search(message_id=QUEUE_IDS[1].lower()), [1]),
+        (Search(message_id=QUEUE_IDS[7]), []),
+        (Search(text="refused"), [None]),
+        (Search(since=NOW + 2), [2, None, 1, 4]),
+        (Search(limit=2), [1, 4]),
+    ],
+)  # fmt: skip
+def test_search_finds_stories(history: Path, wanted: Search, found: list[int | None]) -> None:
+    ids = [story.queue_id for story in search(history, wanted)]
+    assert sorted(ids) == sorted(QUEUE_IDS[number] if number is not None else "" for number in found)
+
+
+def test_a_story_has_all_events_of_the_message_and_names_its_dsns(history: Path) -> None:
+    (story,) = search(history, Search(recipient="dave"))
+    assert names(story) == ["received", "delivered", "dsn"]
+    assert story.dsns == (QUEUE_IDS[5],)
+
+
+def test_search_reads_beside_a_running_worker_and_without_any_store(tmp_path: Path) -> None:
+    assert list(search(tmp_path, Search())) == []
+    store = TrackingStore(tmp_path, 0)
+    store.add([(NOW, QUEUE_IDS[0], b'{"event":"received"}')])
+    assert len(list(search(tmp_path, Search()))) == 1
+    store.close()
