@@ -5,6 +5,7 @@ Both options may stand before or after the verb. Texts go to standard output, er
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,7 @@ import msgspec
 from bridgehead.core.error import BridgeheadError, ConfigurationError, MachineError
 
 if TYPE_CHECKING:
-    from bridgehead.control.configuration.load import Loaded
-    from bridgehead.core.organization import Node, Organization
+    from bridgehead.control.configuration.load import Configuration, Loaded
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,20 +59,32 @@ class Invocation:
 
     def load(self) -> Loaded:
         """The configuration with all its issues; also where it has errors."""
-        from bridgehead.control.configuration.load import find, load
+        from bridgehead.control.configuration.find import find
+        from bridgehead.control.configuration.load import load
 
-        return load(find(self.config))
+        return load(find(str(self.config or ""), os.environ, uid=os.geteuid()))
 
-    def configuration(self) -> tuple[Organization, Node]:
+    def configuration(self) -> Configuration:
         """The configuration, or an exit with code 2 and every error of the file on standard error."""
         loaded = self.load()
-        if loaded.organization is None or loaded.node is None:
-            raise ConfigurationError("\n".join(loaded.errors))
-        return loaded.organization, loaded.node
+        if loaded.configuration is None:
+            raise _refused(loaded)
+        return loaded.configuration
 
     def state_dir(self) -> Path:
-        """The state folder that the configuration names."""
-        return Path(self.configuration()[1].state_dir)
+        """The state folder that the configuration names.
+
+        A file with errors still leads to a server that runs: it goes on with what it had, and is asked just then.
+        """
+        loaded = self.load()
+        if loaded.configuration is not None:
+            return Path(loaded.configuration.node.state_dir)
+        from bridgehead.control.control_socket import is_running
+
+        folder = _state_dir_of(loaded)
+        if folder is None or not is_running(folder):
+            raise _refused(loaded)
+        return folder
 
     def call(self, verb: str, **arguments: Any) -> Any:
         """Ask the running server; `NotRunningError` where there is none."""
@@ -92,6 +104,31 @@ def invocation(context: click.Context, config: Path | None, *, json: bool) -> In
     """What this call of a command was given, before and after the verb."""
     before = context.find_object(Invocation) or Invocation()
     return before.with_options(config, json=json)
+
+
+def _refused(loaded: Loaded) -> ConfigurationError:
+    from bridgehead.control.configuration.issue import render_text
+
+    return ConfigurationError(f"the configuration cannot be used\n{render_text(loaded.errors).rstrip()}")
+
+
+def _state_dir_of(loaded: Loaded) -> Path | None:
+    """What a file with errors says of `state_dir`, its other contents left out; `None` where it cannot be read."""
+    import tomllib
+
+    from bridgehead.control.configuration.load import load_text
+
+    try:
+        document = tomllib.loads(loaded.path.read_text(encoding="utf-8-sig")) if loaded.path else {}
+    except (OSError, ValueError):
+        document = {}
+    node = document.get("node")
+    named = node.get("state_dir", "") if isinstance(node, dict) else ""
+    if not isinstance(named, str):
+        return None
+    # A JSON string is a TOML string too.
+    alone = load_text(f"[node]\nstate_dir = {msgspec.json.encode(named).decode()}\n", loaded.path)
+    return Path(alone.configuration.node.state_dir) if alone.configuration else None
 
 
 def write(text: str) -> None:

@@ -1,0 +1,59 @@
+"""`bridgehead check`: everything that is wrong with a configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bridgehead.cli.invocation import Exit, common_options, invocation
+from bridgehead.cli.text import count
+
+if TYPE_CHECKING:
+    from bridgehead.control.configuration.load import Loaded
+
+WARNINGS_EXIT = 1
+
+
+@click.command(epilog="Example: bridgehead check /etc/bridgehead/bridgehead.toml && systemctl reload bridgehead")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@common_options
+@click.pass_context
+def check(context: click.Context, file: Path | None, config: Path | None, json: bool) -> int:
+    """Find every error and warning in FILE, or in the file that the server would take.
+
+    List files, secrets and certificates are read too; no DNS is asked, and nothing is changed.
+
+    Exits: 0 nothing to say, 1 warnings, 2 errors (`serve` and a reload refuse such a file).
+    """
+    from bridgehead.control.configuration.issue import render_json, render_text
+
+    given = invocation(context, file or config, json=json)
+    loaded = given.load()
+    value: dict[str, Any] = {
+        "file": str(loaded.path) if loaded.path else None,
+        "errors": len(loaded.errors),
+        "warnings": len(loaded.warnings),
+        "generation": loaded.configuration.organization.generation if loaded.configuration else None,
+        "issues": render_json(loaded.issues),
+    }
+    given.show(value, render_text(loaded.issues) + _summary(loaded))
+    if loaded.errors:
+        return Exit.CONFIGURATION
+    return WARNINGS_EXIT if loaded.warnings else Exit.OK
+
+
+def _summary(loaded: Loaded) -> str:
+    """`"bridgehead.toml: 1 error, 2 warnings"`, and what a file without errors comes to."""
+    name = str(loaded.path) if loaded.path else "no file, built-in defaults"
+    found = f"{name}: {count(len(loaded.errors), 'error')}, {count(len(loaded.warnings), 'warning')}\n"
+    if loaded.configuration is None:
+        return found
+    organization = loaded.configuration.organization
+    parts = (
+        count(len(organization.virtual_servers), "virtual server"),
+        count(len(organization.connectors), "connector"),
+        count(len(organization.accepted_domains), "accepted domain"),
+    )
+    return f"{found}generation {organization.generation}: {', '.join(parts)}\n"
