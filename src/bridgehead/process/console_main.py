@@ -1,0 +1,60 @@
+"""The console process: serves HTTP until the supervisor hangs up.
+
+Started by the supervisor as `python -m bridgehead.process.console_main PIPE LANE STATE_DIR CONSOLE METRICS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from bridgehead.admin.application import application
+from bridgehead.control.log import set_up
+from bridgehead.process.messages import Pipe
+
+
+async def serve(pipe: socket.socket, state_dir: Path, addresses: list[str]) -> None:
+    """Serve on every address until the other end of `pipe` is closed."""
+    ended = asyncio.Event()
+    await asyncio.get_running_loop().create_connection(lambda: Pipe(lambda _: None, ended.set), sock=pipe)
+    app = application(state_dir)
+    servers = [uvicorn.Server(_configuration(app, address)) for address in addresses]
+    for server in servers:
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the supervisor's business
+    async with asyncio.TaskGroup() as tasks:
+        for server in servers:
+            tasks.create_task(server.serve())
+        await ended.wait()
+        for server in servers:
+            server.should_exit = True
+
+
+def _configuration(app: object, address: str) -> uvicorn.Config:
+    host, _, port = address.rpartition(":")
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI application, which uvicorn types more narrowly than Starlette
+        host=host.strip("[]"),
+        port=int(port),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+    )
+
+
+def main() -> None:
+    """Entry of the process."""
+    pipe_fd, _, state_dir, *addresses = sys.argv[1:]
+    set_up()
+    asyncio.run(
+        serve(socket.socket(fileno=int(pipe_fd)), Path(state_dir), [address for address in addresses if address])
+    )
+
+
+if __name__ == "__main__":
+    main()

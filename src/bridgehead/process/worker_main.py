@@ -1,0 +1,144 @@
+"""A worker process: takes its organization from the supervisor, then receives and sends mail until told to drain.
+
+Started by the supervisor as `python -m bridgehead.process.worker_main PIPE LANE INDEX json|auto [ORPHAN...]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import pickle
+import signal
+import socket
+import sys
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from bridgehead.control.log import set_up
+from bridgehead.core.error import BridgeheadError
+from bridgehead.core.organization import Node, Organization
+from bridgehead.process.child_process import receive_descriptors
+from bridgehead.process.messages import Configure, Drain, Links, Message, Pipe, Ready
+from bridgehead.process.worker import Assignment, Worker
+from bridgehead.spool.adopt import adopt
+
+log: Final = logging.getLogger(__name__)
+
+CONFIGURE_SECONDS: Final = 30.0
+"""The supervisor sends the organization at once; if it does not, it is gone."""
+GARBAGE_THRESHOLD: Final = 20_000
+"""Allocations between looks for cycles. The data path makes none, and each look walks over what is young."""
+
+
+class Inbox:
+    """Messages of the supervisor, in order; its end is a message too."""
+
+    def __init__(self) -> None:
+        self._messages: deque[Message] = deque()
+        self._there = asyncio.Event()
+
+    def put(self, message: Message) -> None:
+        """Called by the pipe."""
+        self._messages.append(message)
+        self._there.set()
+
+    async def next(self) -> Message:
+        """Wait for the next message."""
+        while not self._messages:
+            self._there.clear()
+            await self._there.wait()
+        return self._messages.popleft()
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The command line of a worker."""
+
+    pipe: int
+    lane: int
+    index: int
+    json_logs: bool | None
+    orphans: tuple[int, ...]
+
+
+async def run(arguments: Arguments) -> None:
+    """The life of a worker."""
+    lane = socket.socket(fileno=arguments.lane)
+    inbox = Inbox()
+    pipe = Pipe(inbox.put, lambda: inbox.put(Drain(-1.0)))
+    await asyncio.get_running_loop().create_connection(lambda: pipe, sock=socket.socket(fileno=arguments.pipe))
+    async with asyncio.timeout(CONFIGURE_SECONDS):
+        configure = await inbox.next()
+    if not isinstance(configure, Configure):
+        return  # the supervisor ended before it sent anything
+    node, organization = _unpack(configure)
+    for orphan in arguments.orphans:
+        count = adopt(Path(node.state_dir), arguments.index, orphan)
+        log.info("adopted %d messages of partition %d", count, orphan, extra={"event": "adopted"})
+    async with asyncio.TaskGroup() as tasks:
+        worker = Worker(Assignment(arguments.index, node, organization, arguments.json_logs), pipe.send, tasks)
+        await worker.start()
+        await _listen(worker, configure, lane)
+        pipe.send(Ready())
+        gc.collect()
+        gc.freeze()
+        seconds = await _obey(worker, inbox, lane)
+        await worker.drain(worker.node.drain_seconds if seconds < 0 else seconds)
+        pipe.close()
+
+
+async def _obey(worker: Worker, inbox: Inbox, lane: socket.socket) -> float:
+    """Do what the supervisor says until it says drain; returns the seconds that may take, negative: it is gone."""
+    while True:
+        message = await inbox.next()
+        match message:
+            case Drain(seconds):
+                return seconds
+            case Configure():
+                worker.configure(*_unpack(message))
+                await _listen(worker, message, lane)
+            case Links():
+                worker.set_links(message)
+            case _:
+                worker.on_message(message)
+
+
+async def _listen(worker: Worker, configure: Configure, lane: socket.socket) -> None:
+    descriptors = receive_descriptors(lane, len(configure.new))
+    sockets = {
+        configure.listening[position]: socket.socket(fileno=descriptor)
+        for position, descriptor in zip(configure.new, descriptors, strict=True)
+    }
+    await worker.listen(configure.listening, sockets)
+
+
+def _unpack(configure: Configure) -> tuple[Node, Organization]:
+    node, organization = pickle.loads(configure.organization)
+    assert isinstance(node, Node)
+    assert isinstance(organization, Organization)
+    return node, organization
+
+
+def main() -> None:
+    """Entry of the process."""
+    pipe, lane, index, logs, *orphans = sys.argv[1:]
+    json_logs = True if logs == "json" else None
+    arguments = Arguments(int(pipe), int(lane), int(index), json_logs, tuple(map(int, orphans)))
+    set_up(json=json_logs)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's business, also where a whole group is signalled
+    gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
+    try:
+        uvloop.run(run(arguments))
+    except* BridgeheadError as errors:
+        for error in errors.exceptions:
+            log.error("%s", error, extra={"event": "worker-failed"})  # noqa: TRY400  the sentence says it all
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
