@@ -19,7 +19,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from bridgehead.control.statistics import COMMIT_BUCKETS_SECONDS, Statistics
+from bridgehead.control.statistics import Statistics
+from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS
 
 NATIVE: Final = "native"
 """Label of mail that no connector takes."""

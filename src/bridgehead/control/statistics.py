@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
-
-COMMIT_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""Upper bounds of the histogram of commit times; one more bucket holds the rest."""
 
 
 class QueueCount(msgspec.Struct, frozen=True, order=True):
@@ -48,7 +44,7 @@ class Statistics(msgspec.Struct, frozen=True):
     commits: int = 0
     commit_seconds: float = 0.0
     commit_buckets: tuple[int, ...] = ()
-    """Commits within each of `COMMIT_BUCKETS_SECONDS`, and beyond; not cumulative."""
+    """As in `spool.contract.SpoolStatistics`."""
     damaged: int = 0
     badmail: int = 0
     duplicates_possible: int = 0
