@@ -40,6 +40,7 @@ class _Adoption:
 
     def __init__(self, target: Partition, source: Partition, disk: Disk) -> None:
         self._target, self._source, self._disk = target, source, disk
+        self._moved = 0
         self._has_damage = False
         """An entry could not be read, so its body's file may be among those that seem to belong to nobody."""
 
@@ -48,21 +49,20 @@ class _Adoption:
         try:
             from_ = self._source.connect()
             try:
-                moved = self._move_all(into, from_)
+                self._move_all(into, from_)
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as error:
                 from_ = self._source.salvage(from_, str(error))
-                moved = self._move_all(into, from_)
+                self._move_all(into, from_)
             finally:
                 from_.close()
         finally:
             into.close()
         self._remove_source()
-        return moved
+        return self._moved
 
-    def _move_all(self, into: sqlite3.Connection, from_: sqlite3.Connection) -> int:
-        moved = 0
+    def _move_all(self, into: sqlite3.Connection, from_: sqlite3.Connection) -> None:
         into.execute("ATTACH ? AS orphan", (str(self._source.path),))
         try:
             while rows := from_.execute("SELECT id, entry FROM message ORDER BY id LIMIT ?", (_BATCH,)).fetchall():
@@ -73,10 +73,11 @@ class _Adoption:
                 self._delete(from_, bounds)
                 for file in files:
                     self._disk.unlink(self._source.bodies / file)
-                moved += len(rows)
+                self._moved += len(rows)
         finally:
+            if into.in_transaction:
+                into.execute("ROLLBACK")
             into.execute("DETACH orphan")
-        return moved
 
     def _file_of(self, sealed: bytes) -> str:
         try:
@@ -112,7 +113,7 @@ class _Adoption:
         self._disk.write(from_, "COMMIT")
 
     def _remove_source(self) -> None:
-        """Everything has moved; the lock's file stays, as locks are taken on it."""
+        """Everything has moved. The lock's file stays, as locks are taken on it."""
         source = self._source
         left = sorted(source.bodies.iterdir())
         if left and self._has_damage:

@@ -21,8 +21,8 @@ ScannedRow: TypeAlias = tuple[int, bytes, dict[int, bytes]]
 _ID_MAX: Final = (1 << 63) - 1
 _GAP_MIN: Final = 1 << 21
 """A gap of ids that is not searched any further: what can arrive within a millisecond (see `core.queue_id`)."""
-_PROBES_MAX: Final = 20_000
-"""Half a minute of searching at most."""
+_PROBES_MAX: Final = 4_000
+"""A few seconds of searching at most; wide gaps are found with the first dozens."""
 _BATCH: Final = 200
 
 
