@@ -6,26 +6,22 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import struct
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 from argon2 import PasswordHasher
 
 from bridgehead.core.organization import (
     AcceptedDomain,
-    Certificate,
     ClientList,
-    Connector,
-    AddressSpace,
     Listener,
     NoMatch,
     Organization,
-    RelayRestrictions,
     Server,
     ServerAuthentication,
-    ServerTls,
     VirtualServer,
 )
 from bridgehead.core.queue_id import QueueIds
@@ -34,7 +30,7 @@ from bridgehead.inbound.credentials import CredentialCheck
 from bridgehead.inbound.listener import Door, InboundServer
 from bridgehead.inbound.reception import ClientNames, InForce, Reception
 from bridgehead.inbound.session_leases import LocalLeases
-from bridgehead.spool.contract import Change, Done, StoredMessage
+from bridgehead.spool.contract import StoredMessage
 from bridgehead.spool.memory import MemoryBodyWriter, MemorySpool
 
 KEY = "BRIDGE01/Default SMTP Virtual Server"
@@ -89,9 +85,10 @@ class Receiving:
     spool: SlowSpool
     server: InboundServer
     in_force: InForce
+    reception: Reception
+    messages: list[StoredMessage]
+    events: list[TrackingEvent]
     has_room: bool = True
-    messages: list[StoredMessage] = field(default_factory=list)
-    events: list[TrackingEvent] = field(default_factory=list)
 
     def apply(self, changed: Organization) -> None:
         """What SIGHUP does, as far as sessions are concerned."""
@@ -127,6 +124,8 @@ async def receiving(
     in_force = InForce(configuration or organization(), {KEY: tls} if tls else {})
     ids = QueueIds(0)
     credentials = CredentialCheck(time.monotonic, HASHER)
+    messages: list[StoredMessage] = []
+    events: list[TrackingEvent] = []
     async with asyncio.TaskGroup() as tasks:
         found: list[Receiving] = []
         reception = Reception(
@@ -134,8 +133,8 @@ async def receiving(
             current=lambda: found[0].in_force,
             next_id=lambda: ids.next(time.time()),
             clock=time.time,
-            accepted=lambda message: found[0].messages.append(message),
-            emit=lambda event: found[0].events.append(event),
+            accepted=messages.append,
+            emit=events.append,
             tasks=tasks,
             credentials=credentials,
             leases=LocalLeases(),
@@ -146,7 +145,7 @@ async def receiving(
         inbound = InboundServer(reception)
         bound = socket.create_server(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        found.append(Receiving(port, spool, inbound, in_force))
+        found.append(Receiving(port, spool, inbound, in_force, reception, messages, events))
         await inbound.listen(Door(KEY, "127.0.0.1", port, implicit_tls), bound)
         try:
             yield found[0]
@@ -189,9 +188,10 @@ class Dialogue:
         async with asyncio.timeout(10):
             return await self._reader.read()
 
-    def close(self) -> None:
-        """Hang up."""
-        self._writer.close()
+    def reset(self) -> None:
+        """Hang up at once, with a RST."""
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
 
 
 @asynccontextmanager
@@ -206,3 +206,5 @@ async def dialogue(port: int, *, greeted: bool = True) -> AsyncIterator[Dialogue
         yield talk
     finally:
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()

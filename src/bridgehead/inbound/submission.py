@@ -91,11 +91,11 @@ class SubmissionServer:
         self._listening = await asyncio.get_running_loop().create_unix_server(self._connection, sock=bound)
 
     def close(self) -> None:
-        """Accept nothing more; what is not committed is refused by hanging up."""
+        """Accept nothing more, and hang up on who is still sending; what is being committed is still answered."""
         if self._listening is not None:
             self._listening.close()
         for connection in tuple(self._open):
-            connection.abort()
+            connection.stop()
 
     def _connection(self) -> asyncio.Protocol:
         return _Connection(self._reception, self._server, self._rate, self._open)
@@ -126,6 +126,7 @@ class _Connection(asyncio.Protocol):
         self._reader = ChunkReader(0)
         self._take: Callable[[], bool] = self._take_request
         self._uid = 0
+        self._is_committing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn who it is."""
@@ -158,6 +159,11 @@ class _Connection(asyncio.Protocol):
         self._deadline.cancel()
         self._connections.discard(self)
         self._drop()
+
+    def stop(self) -> None:
+        """Hang up, unless the answer is on its way."""
+        if not self._is_committing:
+            self.abort()
 
     def abort(self) -> None:
         """Hang up."""
@@ -255,6 +261,7 @@ class _Connection(asyncio.Protocol):
         if isinstance(finished, Reply):
             self._answer(_answer_of(finished))
             return
+        self._is_committing = True
         self._reception.spool.submit([finished], lambda error: self._committed(draft, finished, error))
 
     def _committed(self, draft: Draft, insert: Insert, error: Exception | None) -> None:

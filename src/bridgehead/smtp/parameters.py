@@ -29,11 +29,11 @@ def split(text: str) -> Values | Reply:
     """`"SIZE=1000 SMTPUTF8"` as `{"SIZE": "1000", "SMTPUTF8": ""}`; a keyword twice, or a hole, is refused."""
     values: Values = {}
     for word in text.split(" "):
-        keyword, equals, value = word.partition("=")
-        keyword = keyword.upper()
         if not word:
             # More than one space between words is tolerated: clients do it, and it changes no meaning.
             continue
+        keyword, equals, value = word.partition("=")
+        keyword = keyword.upper()
         if keyword in values or bool(equals) != bool(value) or not value.isprintable():
             return replies.BAD_PARAMETER
         values[keyword] = value

@@ -120,7 +120,7 @@ class ServerConnection:
         if self._state is State.CLOSED or self._state is State.TLS:
             return
         self._buffer.receive(data)
-        if len(self._buffer) > self._limits.buffer_max:
+        if len(self._buffer.octets) > self._limits.buffer_max:
             self.close(replies.BUFFER_FULL)
 
     def next_event(self) -> Event | None:
@@ -208,14 +208,17 @@ class ServerConnection:
     # Lines
 
     def _read_command(self) -> Event | None:
-        line = self._buffer.next_line(self._limits.command_line_max)
+        buffer = self._buffer
+        line = buffer.next_line(self._limits.command_line_max)
         if not isinstance(line, bytes):
             return self._fault(replies.LINE_TOO_LONG) if line is TOO_LONG else None
         if b"\n" in line or b"\r" in line or b"\0" in line:
             return self._fault(replies.BARE_CONTROL)
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
-        if len(self._buffer) and (verb in _LAST_OF_GROUP or (not self._is_extended and verb not in _DROP_THE_REST)):
+        if buffer.position < len(buffer.octets) and (
+            verb in _LAST_OF_GROUP or (not self._is_extended and verb not in _DROP_THE_REST)
+        ):
             return self._unsynchronized()
         act = self._VERBS.get(verb)
         return act(self, argument) if act is not None else self._fault(replies.UNKNOWN_COMMAND)
@@ -242,7 +245,7 @@ class ServerConnection:
 
     def _mail(self, argument: bytes) -> Event:
         if Input.MAIL not in TABLE[self._state]:
-            return self._out_of_sequence()
+            return self._fault(self._sequence_reply())
         mail = parse_mail(argument, self._is_extended, self._limits)
         if isinstance(mail, Reply):
             return self._fault(mail)
@@ -252,7 +255,7 @@ class ServerConnection:
 
     def _rcpt(self, argument: bytes) -> Event:
         if Input.RCPT not in TABLE[self._state]:
-            return self._out_of_sequence()
+            return self._fault(self._sequence_reply())
         recipient = parse_rcpt(argument, self._is_extended, self._smtputf8, self._limits)
         if isinstance(recipient, Reply):
             return self._fault(recipient)
@@ -263,7 +266,7 @@ class ServerConnection:
         if argument:
             return self._fault(replies.NO_ARGUMENT)
         if Input.DATA not in TABLE[self._state]:
-            return self._out_of_sequence()
+            return self._fault(self._sequence_reply())
         self._move(Input.DATA)
         return DataBegin(is_chunked=False)
 
@@ -310,7 +313,7 @@ class ServerConnection:
         if argument:
             return self._fault(replies.NO_ARGUMENT)
         if Input.STARTTLS not in TABLE[self._state]:
-            return self._out_of_sequence()
+            return self._fault(self._sequence_reply())
         self._move(Input.STARTTLS)
         self._send(replies.TLS_READY)
         # What the client, or someone between us, put behind STARTTLS is thrown away (CVE-2011-0411).
@@ -421,9 +424,6 @@ class ServerConnection:
         self.errors += 1
         if self.errors > self._limits.errors_max:
             self.close(replies.TOO_MANY_ERRORS)
-
-    def _out_of_sequence(self) -> Fault:
-        return self._fault(self._sequence_reply())
 
     def _sequence_reply(self) -> Reply:
         return replies.NO_HELLO if self._state is State.STRANGER else replies.BAD_SEQUENCE
