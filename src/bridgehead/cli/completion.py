@@ -1,9 +1,19 @@
-"""`bridgehead completion`: the script that makes a shell complete commands and options."""
+"""`bridgehead completion`: the script that makes a shell complete commands and options, and what it completes.
+
+Names are read from the configuration, with errors or without: a shell that completes must never print one.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from click.shell_completion import get_completion_class
+
+from bridgehead.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from bridgehead.core.organization import Organization
 
 
 @click.command(epilog="Example: bridgehead completion bash > /etc/bash_completion.d/bridgehead")
@@ -15,3 +25,24 @@ def completion(context: click.Context, shell: str) -> None:
     assert found is not None, "the choice above names shells that click knows"
     script = found(context.find_root().command, {}, "bridgehead", "_BRIDGEHEAD_COMPLETE").source()
     click.echo(script)
+
+
+def connector_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The connectors of the configuration that begin like this; for `shell_complete`."""
+    organization = _organization(context)
+    names = [connector.name for connector in organization.connectors] if organization else []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def virtual_server_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The same for virtual servers."""
+    organization = _organization(context)
+    names = [virtual_server.name for virtual_server in organization.virtual_servers] if organization else []
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def _organization(context: click.Context) -> Organization | None:
+    """The organization of the file that the command line names so far."""
+    outer = context.parent.params.get("config") if context.parent else None
+    loaded = Invocation(context.params.get("config") or outer).load()
+    return loaded.configuration.organization if loaded.configuration else None
