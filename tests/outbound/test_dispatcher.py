@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from pathlib import Path
 
+import msgspec
+
+from bridgehead.core.envelope import Notify, Recipient
+from bridgehead.core.link_state import LinkState
 from bridgehead.core.organization import NoMatch
 from bridgehead.core.tracking import Step
+from bridgehead.outbound.contract import Attempted, Destination, Transaction
 from tests.outbound.fake_channel import CLOSING, LATER, LOGIN, LOST, NO_SUCH_DOMAIN, NO_SUCH_USER, OK, REFUSED
 from tests.outbound.post_office import DAY, HOUR, MINUTE, PostOffice, connector, disabled, organization, without
 
@@ -246,3 +253,192 @@ async def test_the_sender_is_told_once_of_a_delay_and_of_the_expiry(tmp_path: Pa
         assert b"4.4.7" in (office.dialer.transactions[1][1].body.content or b"")
         assert office.count() == 0
         assert office.events_of(Step.FAILED)[0].reason == "expired"
+
+
+async def test_a_recipient_that_nothing_takes_fails_alone_and_the_others_are_sent(tmp_path: Path) -> None:
+    only_two = organization(connector("Two", "two.example"), no_match=NoMatch.NDR)
+    async with PostOffice(tmp_path, only_two).open() as office:
+        message_id = await office.accept("a@one.example", "a@two.example")
+        assert office.dialer.delivered == [(message_id, 1)]
+        assert office.events_of(Step.FAILED)[0].recipient == "a@one.example"
+        assert office.count() == 0
+
+
+async def test_a_change_of_configuration_reroutes_a_part_into_the_transaction_of_another(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.hosts.update({"one.example": REFUSED, "two.example": REFUSED, "ISP": REFUSED})
+        await office.accept("a@one.example", "b@two.example")
+        await office.apply(ISP)
+        office.dialer.hosts.clear()
+        await office.passes(2 * MINUTE)
+        assert [len(one.recipients) for _, one in office.dialer.transactions] == [2]
+
+
+async def test_what_the_peer_takes_no_more_of_goes_at_once_in_a_further_transaction(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+
+        def two_at_a_time(_: Destination, transaction: Transaction) -> Attempted:
+            taken, rest = transaction.recipients[:2], transaction.recipients[2:]
+            return Attempted({one.ordinal: OK for one in taken}, rest)
+
+        office.dialer.answer = two_at_a_time
+        await office.accept(*[f"u{n}@one.example" for n in range(5)])
+        assert [len(one.recipients) for _, one in office.dialer.transactions] == [5, 3, 1]
+        assert office.count() == 0
+
+
+async def test_a_peer_that_takes_no_recipient_at_all_is_not_asked_for_ever(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.answer = lambda _, transaction: Attempted({}, transaction.recipients)
+        await office.accept("a@one.example")
+        await office.passes(MINUTE)
+        assert len(office.dialer.transactions) == 1
+        assert office.count() == 1
+
+
+async def test_a_connection_carries_as_many_messages_as_the_connector_allows(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        for _ in range(45):
+            await office.accept("a@one.example")
+        assert [len(channel.sent) for channel in office.dialer.channels] == [20, 20, 5]
+        await office.passes(10)
+        assert all(channel.is_ended for channel in office.dialer.channels)
+
+
+async def test_connections_stay_within_the_smaller_limit(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        office.dialer.is_slow = True
+        for _ in range(100):
+            await office.accept("a@one.example")
+        assert len(office.dialer.channels) == 20
+        office.dialer.is_slow = False
+        for channel in list(office.dialer.channels):
+            channel.answer()
+        await office.passes(10)
+        assert office.count() == 0
+
+
+async def test_one_queue_does_not_wait_for_another(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.hosts["dead.example"] = REFUSED
+        for number in range(300):
+            await office.accept("a@dead.example", "a@one.example" if number % 2 else "a@two.example")
+        assert len(office.dialer.delivered) == 300
+
+
+async def test_what_a_peer_limits_does_not_stop_the_connections_that_work(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        office.dialer.is_slow = True
+        await office.accept("a@one.example")
+        office.dialer.hosts["ISP"] = REFUSED
+        await office.accept("b@one.example")
+        assert office.reports == []
+        office.dialer.is_slow = False
+        office.dialer.channels[0].answer()
+        await office.settle()
+        assert len(office.dialer.delivered) == 2
+
+
+async def test_draining_finishes_what_is_under_way_and_begins_nothing(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path, ISP)
+    async with office.open():
+        office.dialer.is_slow = True
+        for _ in range(25):
+            await office.accept("a@one.example")
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(office.dispatcher.drain(5))
+            await office.settle()
+            for channel in list(office.dialer.channels):
+                channel.answer()
+            await draining
+        assert len(office.dialer.transactions) == 20
+    assert office.count() == 5
+    office.dialer.is_slow = False
+    office.restart()
+    async with office.open():
+        await office.passes(10)
+    assert sorted(Counter(office.dialer.delivered).values()) == [1] * 25
+
+
+async def test_what_does_not_end_in_time_is_cut_off_and_tried_again_at_the_next_start(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path, ISP)
+    async with office.open():
+        office.dialer.is_slow = True
+        message_id = await office.accept("a@one.example")
+        await office.dispatcher.drain(0.01)
+        assert await office.states(message_id) == {}
+    office.restart()
+    office.dialer.is_slow = False
+    async with office.open():
+        assert office.count() == 0
+
+
+async def test_what_the_disk_refuses_is_written_again_before_anything_follows(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.recipients["a@one.example"] = [NO_SUCH_USER]
+        office.dialer.is_slow = True
+        await office.accept("a@one.example")
+        office.spool.fail_next(OSError("disk full"))
+        office.dialer.is_slow = False
+        office.dialer.channels[0].answer()
+        await office.settle()
+        assert office.steps() == [Step.ROUTED]
+        await office.passes(2)
+        assert office.steps() == [Step.ROUTED, Step.FAILED, Step.DSN, Step.ROUTED, Step.DELIVERED]
+
+
+async def test_a_crash_before_the_outcome_is_durable_repeats_the_attempt_and_doubles_no_dsn(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path, NATIVE)
+    async with office.open():
+        office.dialer.recipients["a@one.example"] = [NO_SUCH_USER]
+        office.dialer.is_slow = True
+        await office.accept("a@one.example")
+        office.dialer.channels[0].answer()
+        office.restart()
+    office.dialer.is_slow = False
+    async with office.open():
+        assert office.dialer.ways() == ["one.example", "one.example", "contoso.com"]
+        assert office.steps().count(Step.DSN) == 1
+        assert office.count() == 0
+
+
+async def test_start_up_finds_retry_times_and_holds_as_they_were(tmp_path: Path) -> None:
+    office = PostOffice(tmp_path, NATIVE)
+    async with office.open():
+        office.dialer.recipients["a@one.example"] = [LATER, OK]
+        await office.accept("a@one.example", "b@one.example")
+    office.restart()
+    async with office.open():
+        await office.passes(9 * MINUTE)
+        assert len(office.dialer.delivered) == 1
+        await office.passes(2 * MINUTE)
+        assert len(office.dialer.delivered) == 2
+
+
+async def test_a_success_report_is_made_where_the_peer_makes_none(tmp_path: Path) -> None:
+    wanting = Recipient(0, "a@one.example", "one.example", notify=int(Notify.SUCCESS))
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        await office.accept(wanting)
+        assert b"Action: relayed" in (office.dialer.transactions[1][1].body.content or b"")
+        office.dialer.recipients["a@one.example"] = [msgspec.structs.replace(OK, relays_dsn=True)]
+        await office.accept(wanting)
+        assert office.dialer.ways() == ["one.example", "contoso.com", "one.example"]
+
+
+async def test_the_sender_who_asked_for_nothing_is_told_nothing(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.recipients["a@one.example"] = [NO_SUCH_USER]
+        await office.accept(Recipient(0, "a@one.example", "one.example", notify=int(Notify.NEVER)))
+        assert office.dialer.ways() == ["one.example"]
+        assert office.count() == 0
+
+
+async def test_a_link_that_returns_is_used_at_once_by_what_waits_for_it(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        office.dialer.hosts["ISP"] = REFUSED
+        await office.accept("a@one.example")
+        await office.passes(HOUR)
+        office.dialer.hosts.clear()
+        office.dispatcher.set_link_state(LinkState(version=99))
+        await office.settle()
+        assert office.count() == 0

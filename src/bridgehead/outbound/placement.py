@@ -109,6 +109,7 @@ class Placement:
         ways = self.router.ways(attempt.message.message_id, envelope, recipients)
         verdict = self._judge(attempt, source, list(zip(recipients, ways, strict=True)), occasion)
         if verdict.states:
+            self._index.drop_fresh(attempt.message.message_id)  # what is in memory does not know of the change
             source = source or self._admit_to_limbo(attempt)
             home = source
             self._recorder.record(attempt, verdict, lambda: self.place(attempt, home, occasion))
