@@ -107,9 +107,10 @@ class Resolver:
         found = {kind: answer.values for kind, answer in answers.items() if isinstance(answer, Records)}
         if found:
             return Addresses(found.get("AAAA", ()), found.get("A", ()))
-        for answer in answers.values():
-            if isinstance(answer, (DnsFault, NoSuchName)):
-                return answer
+        for doubt in (DnsFault, NoSuchName):  # a fault first: while one answer is missing, nothing is certain
+            for answer in answers.values():
+                if isinstance(answer, doubt):
+                    return answer
         return Addresses()
 
     async def ptr(self, address: str) -> tuple[str, ...] | DnsFault:
