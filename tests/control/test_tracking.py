@@ -13,9 +13,9 @@ import pytest
 
 from bridgehead.control import tracking
 from bridgehead.control.log import PIPE_LINE_MAX
-from bridgehead.control.trace import Search, Story, search
+from bridgehead.control.trace import Search, search
 from bridgehead.control.tracking import EventSink, SinkSettings, chunks
-from bridgehead.control.tracking_store import TrackingStore, store_path
+from bridgehead.control.tracking_store import store_path
 from bridgehead.core import queue_id
 from bridgehead.core.tracking import Step, TrackingEvent
 
@@ -59,10 +59,6 @@ def record(tmp_path: Path, output: Path) -> Callable[..., EventSink]:
         return sink
 
     return record_events
-
-
-def names(story: Story) -> list[object]:
-    return [event["event"] for event in story.events]
 
 
 def test_each_event_becomes_a_line_and_a_row_in_order(
@@ -162,91 +158,7 @@ def test_lines_are_written_together_but_never_cut(lines: list[bytes], counts: li
     assert all(len(chunk) <= PIPE_LINE_MAX or count == 1 for count, chunk in found)
 
 
-# ---- the store
-
-
-def test_pruning_removes_what_is_too_old_in_steps(tmp_path: Path) -> None:
-    store = TrackingStore(tmp_path, 0)
-    store.add([(NOW + number, "Q", b"{}") for number in range(100)])
-    assert store.prune(NOW + 60, 40) == 40
-    assert store.prune(NOW + 60, 40) == 20
-    assert store.prune(NOW + 60, 40) == 0
-    store.close()
-
-
 def test_the_sink_prunes_by_age(tmp_path: Path, record: Callable[..., EventSink]) -> None:
     record(received(0), received(1))
     record(received(2), now=NOW + tracking.RETENTION_SECONDS + 1)
     assert [story.queue_id for story in search(tmp_path, Search())] == QUEUE_IDS[1:3]
-
-
-def test_a_clock_that_jumps_back_loses_nothing(tmp_path: Path, record: Callable[..., EventSink]) -> None:
-    record(received(3))
-    record(received(0), received(0))
-    assert [story.queue_id for story in search(tmp_path, Search())] == [QUEUE_IDS[3], QUEUE_IDS[0]]
-
-
-def test_a_damaged_store_is_put_away_and_a_new_one_begun(tmp_path: Path, record: Callable[..., EventSink]) -> None:
-    path = store_path(tmp_path, 0)
-    path.parent.mkdir()
-    path.write_bytes(b"no database" * 1000)
-    record(received())
-    assert len(list(search(tmp_path, Search()))) == 1
-    assert [kept.read_bytes() for kept in path.parent.glob("*.damaged")] == [b"no database" * 1000]
-
-
-# ---- searching
-
-
-@pytest.fixture
-def history(tmp_path: Path, record: Callable[..., EventSink]) -> Path:
-    record(received(0), delivered(0), received(2, "", recipient="100%_sure@fabrikam.com"))
-    record(
-        received(1, "Carol@Contoso.com"),
-        delivered(1, "dave@fabrikam.com"),
-        TrackingEvent(ts=NOW + 3, step=Step.REFUSED, sender="spam@example.net", recipient="x@y", code=550),
-        TrackingEvent(ts=NOW + 4, step=Step.DSN, queue_id=QUEUE_IDS[1], sender="", reason=f"sent as {QUEUE_IDS[5]}"),
-        received(4, '"quoted \\" name"@contoso.com'),
-        worker=1,
-    )
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        (Search(), [0, 2, None, 1, 4]),
-        (Search(sender="alice@contoso.com"), [0]),
-        (Search(sender="CAROL"), [1]),
-        (Search(sender="<>"), [2, 1]),
-        (Search(sender="contoso", recipient="dave@fabrikam.com"), [1]),
-        (Search(sender="alice", recipient="dave"), []),
-        (Search(recipient="%_"), [2]),
-        (Search(recipient="fabrikam_com"), []),
-        (Search(sender='"quoted \\" name"'), [4]),
-        (Search(sender="spam"), [None]),
-        (Search(message_id="<m1@contoso.com>"), [1]),
-        (Search(message_id=QUEUE_IDS[1].lower()), [1]),
-        (Search(message_id=QUEUE_IDS[7]), []),
-        (Search(text="refused"), [None]),
-        (Search(since=NOW + 2), [2, None, 1, 4]),
-        (Search(limit=2), [1, 4]),
-    ],
-)  # fmt: skip
-def test_search_finds_stories(history: Path, wanted: Search, found: list[int | None]) -> None:
-    ids = [story.queue_id for story in search(history, wanted)]
-    assert sorted(ids) == sorted(QUEUE_IDS[number] if number is not None else "" for number in found)
-
-
-def test_a_story_has_all_events_of_the_message_and_names_its_dsns(history: Path) -> None:
-    (story,) = search(history, Search(recipient="dave"))
-    assert names(story) == ["received", "delivered", "dsn"]
-    assert story.dsns == (QUEUE_IDS[5],)
-
-
-def test_search_reads_beside_a_running_worker_and_without_any_store(tmp_path: Path) -> None:
-    assert list(search(tmp_path, Search())) == []
-    store = TrackingStore(tmp_path, 0)
-    store.add([(NOW, QUEUE_IDS[0], b'{"event":"received"}')])
-    assert len(list(search(tmp_path, Search()))) == 1
-    store.close()

@@ -14,7 +14,7 @@ from bridgehead.spool.contract import Remove, Update
 from bridgehead.spool.sqlite import SqliteSpool
 from tests.spool.contract import DELIVERED, RETRYING, content_of, insert, loaded
 from tests.spool.disks import CrashDisk, PowerLossError
-from tests.spool.test_sqlite import LARGE, body_files, large_insert
+from tests.spool.places import LARGE, body_files, large_insert
 
 STEPS_MAX = 40
 """More than the scenario has; the test checks that."""

@@ -43,7 +43,3 @@ class Disk:
     def unlink(self, path: Path) -> None:
         """Remove a file; it may be gone already."""
         path.unlink(missing_ok=True)
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Move a file within the file system."""
-        source.rename(target)
