@@ -9,9 +9,7 @@ from pathlib import Path
 from bridgehead.core.envelope import MessageId
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, Insert
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import (
-    envelope,
-)
+from tests.spool.contract import envelope
 
 LARGE = b"0123456789abcdef" * (BODY_IN_ROW_MAX // 16 + 1)
 """A body that is too large for a row."""

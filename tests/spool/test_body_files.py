@@ -9,13 +9,7 @@ import pytest
 from bridgehead.core.envelope import MessageId
 from bridgehead.spool.contract import Insert, Remove
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import (
-    committed,
-    content_of,
-    envelope,
-    loaded,
-    result_of,
-)
+from tests.spool.contract import committed, content_of, envelope, loaded, result_of
 from tests.spool.disks import FailingDisk
 from tests.spool.places import LARGE, body_files, large_insert, reopened
 

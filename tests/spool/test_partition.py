@@ -8,9 +8,7 @@ import pytest
 
 from bridgehead.core.error import MachineError
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import (
-    committed,
-)
+from tests.spool.contract import committed
 from tests.spool.places import body_files, large_insert, sql
 
 

@@ -9,14 +9,7 @@ import pytest
 from bridgehead.core.envelope import MessageId
 from bridgehead.spool.contract import Update
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import (
-    CONTENT,
-    RETRYING,
-    committed,
-    content_of,
-    insert,
-    loaded,
-)
+from tests.spool.contract import CONTENT, RETRYING, committed, content_of, insert, loaded
 from tests.spool.places import LARGE, body_files, large_insert, notes, reopened, sql
 
 

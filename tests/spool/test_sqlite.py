@@ -14,15 +14,7 @@ import pytest
 from bridgehead.core.envelope import MessageId
 from bridgehead.spool.contract import Remove
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import (
-    OpenSpool,
-    SpoolContract,
-    committed,
-    content_of,
-    insert,
-    loaded,
-    result_of,
-)
+from tests.spool.contract import OpenSpool, SpoolContract, committed, content_of, insert, loaded, result_of
 from tests.spool.disks import FailingDisk
 from tests.spool.places import reopened
 

@@ -14,13 +14,7 @@ from bridgehead.core.recipient_state import RecipientState
 from bridgehead.spool import writer
 from bridgehead.spool.contract import Remove, Update
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import (
-    committed,
-    content_of,
-    insert,
-    loaded,
-    result_of,
-)
+from tests.spool.contract import committed, content_of, insert, loaded, result_of
 
 
 async def test_a_submission_larger_than_a_statement_is_still_atomic(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bridgehead.core.error import MachineError
+from bridgehead.spool.disk import Disk
 from bridgehead.spool.quarantine import Quarantine
 from bridgehead.spool.recovery import open_or_salvage, salvage
 
@@ -34,6 +35,11 @@ class Partition:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.bodies.mkdir(mode=0o700, exist_ok=True)
+            for folder in (
+                state_dir,
+                self.path.parent,
+            ):  # a name that is lost takes all that is durable below with it
+                Disk().sync_folder(folder)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise MachineError(f"cannot use {self.path.parent}: {error.strerror}") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridgehead.core import queue_id
+from bridgehead.spool.disk import Disk
 
 
 @dataclass(slots=True)
@@ -27,12 +28,14 @@ class Quarantine:
             (place / part).write_bytes(content)
         if file is not None and file.exists():
             shutil.copyfile(file, place / "body")
+        self._sync(place)
 
     def add_files(self, name: str, reason: str, paths: list[Path]) -> Path:
         """Keep copies of whole files; returns the folder they are in."""
         place = self._new_folder(name, reason)
         for path in paths:
             shutil.copyfile(path, place / path.name)
+        self._sync(place)
         return place
 
     def _new_folder(self, name: str, reason: str) -> Path:
@@ -42,3 +45,9 @@ class Quarantine:
         note = {"what": name, "reason": reason, "set_aside_at": time.time()}
         (place / "note.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
         return place
+
+    def _sync(self, place: Path) -> None:
+        """Make it durable: what is kept here may be removed elsewhere now."""
+        disk = Disk()
+        for path in (*place.iterdir(), place, self.folder, self.folder.parent):
+            disk.sync_file(path)

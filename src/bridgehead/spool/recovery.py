@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from bridgehead.spool.disk import Disk
 from bridgehead.spool.quarantine import Quarantine
 from bridgehead.spool.schema import connect_owner, connect_reader
 
@@ -70,6 +71,7 @@ def salvage(path: Path, quarantine: Quarantine, reason: str) -> sqlite3.Connecti
     finally:
         fresh.close()
     building.rename(_ready(path))
+    Disk().sync_folder(path.parent)
     _take_over(path)
     return connect_owner(path)
 
@@ -83,6 +85,7 @@ def _take_over(path: Path) -> None:
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     _ready(path).rename(path)
+    Disk().sync_folder(path.parent)
 
 
 def _copy_all(source: Path, fresh: sqlite3.Connection, quarantine: Quarantine) -> None:
