@@ -122,6 +122,8 @@ ACCEPTED = [
     ("127.0.0.2 beside a wildcard", _to("[127.0.0.2]", "0.0.0.0:25").replace("▸", "")),
     ("name with MX", _to("mail.contoso.com").replace("▸", "")),
     ("any free port twice", _listening('127.0.0.1:0", "127.0.0.1:0')),
+    ("neither console nor metrics", '[node]\nconsole = ""\nmetrics = ""'),
+    ("console and metrics anywhere", '[node]\nconsole = "127.0.0.1:0"\nmetrics = "127.0.0.1:0"'),
     ("same port, other address", _listening('0.0.0.0:25", "[::]:25", "192.0.2.1:25')),
     ("helo, opportunistic", _connector("advanced.helo = true")),
     ("verify by DNS", _connector('security.tls = "verify"')),

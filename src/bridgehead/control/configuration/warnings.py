@@ -6,7 +6,6 @@ Works on the values of `core.organization`; paths are those of the file, whose t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from bridgehead.control.configuration.issue import Path
 from bridgehead.control.configuration.networks import is_gateway_like
@@ -23,8 +22,6 @@ from bridgehead.core.organization import (
     VirtualServer,
 )
 from bridgehead.core.pattern import ANY, is_whole_top_level, is_wider
-
-_PASSWORD_MECHANISMS: Final = frozenset({"PLAIN", "LOGIN"})
 
 
 def warn(organization: Organization, node: Node, report: Report) -> None:
@@ -94,7 +91,7 @@ def _warn_of_mechanisms(virtual_server: VirtualServer, path: Path, report: Repor
             "nobody can authenticate: AUTH is offered under TLS only, and the virtual server has no tls",
         )
     for mechanism in authentication.mechanisms:
-        if mechanism in _PASSWORD_MECHANISMS and not authentication.users:
+        if not authentication.users:
             text = f"no account can use {mechanism}: {authentication.users_file} has none"
             report.warning((*path, "authentication", "mechanisms"), text)
 
