@@ -219,3 +219,13 @@ async def test_statistics_count_by_connector_and_state(tmp_path: Path) -> None:
         await operations(office).perform(Verb.RETRY, EVERYTHING)
         await office.settle()
         assert office.dispatcher.statistics().deliveries == (("ISP", "delivered", 3),)
+
+
+async def test_held_mail_that_is_bounced_is_told_as_failed(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        office.dialer.hosts["ISP"] = LOGIN
+        await office.accept("a@one.example")
+        await operations(office).perform(Verb.BOUNCE, EVERYTHING)
+        assert [event.reply for event in office.events_of(Step.FAILED)] == [
+            "Returned by the postmaster of this system"
+        ]

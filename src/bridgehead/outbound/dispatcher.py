@@ -48,6 +48,8 @@ LOADERS: Final = 4
 """Messages read from the spool at the same time."""
 UNREADABLE_SECONDS: Final = 60.0
 """When a message that could not be read is tried again."""
+PRUNE_SECONDS: Final = 3600.0
+"""How often badmail that is too old is deleted."""
 SETTLING_SECONDS: Final = 600.0
 """So long after a change of the organization, a new message that nothing takes is held, not failed: its transaction
 may have begun, and its recipients been admitted, under the organization before."""
@@ -99,6 +101,7 @@ class Dispatcher:
         self._unexamined: deque[Queue] = deque()
         self._examination_due = asyncio.Event()
         self._suspected: set[str] = set()
+        self._prune_at = -inf
         clock = surroundings.clock
         self.index = Index()
         wire = Wire(surroundings.dialer, surroundings.allowance, self._spawn, clock)
@@ -144,6 +147,9 @@ class Dispatcher:
         self.queues.wake(now)
         self.recorder.submit_again(now)
         self.aging.sweep(now)
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_SECONDS
+            self._surroundings.badmail.prune(now)
         if self._is_draining:
             if not any(queue.busy_count for queue in self.queues):
                 self._quiet.set()

@@ -76,8 +76,12 @@ class Badmail:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = queue_id.write(message.message_id)
         entry = BadmailEntry(name, now, message.body.size, message.envelope, reason)
-        _write_durably(self.folder / f"{name}.json", iter([msgspec.json.encode(entry)]))
-        _write_durably(self.folder / f"{name}{_SUFFIX}", _pieces(message.body))
+        for path, pieces in (
+            (self.folder / f"{name}.json", iter([msgspec.json.encode(entry)])),
+            (self.folder / f"{name}{_SUFFIX}", _pieces(message.body)),
+        ):
+            _write_durably(path, pieces)
+            os.utime(path, (now, now))  # `prune` goes by it
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

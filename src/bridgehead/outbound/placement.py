@@ -13,7 +13,7 @@ from typing import Final
 from bridgehead.core import queue_id
 from bridgehead.core.envelope import Recipient
 from bridgehead.core.outcome import Deferred, Failed, Outcome
-from bridgehead.core.recipient_state import Hold
+from bridgehead.core.recipient_state import FRESH, Hold, RecipientState, Standing
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part, waiting_ordinals
@@ -86,12 +86,16 @@ class Placement:
     def place_restored(self, entry: StoredEntry) -> None:
         """Place a message found at start-up; nothing is sent before `pump`."""
         message_id, envelope = entry.message_id, entry.envelope
-        if len(envelope.recipients) == 1 and not entry.states:
+        if len(envelope.recipients) == 1:
+            state = entry.states.get(0, FRESH)
             way = self.router.way(message_id, envelope, envelope.recipients[0])
-            if way.key is not None:
+            if way.key is not None and _is_plain(state, way.key):
                 queue = self._queues.get(way.key)
                 self._index.messages[message_id] = queue
-                queue.waiting.add_ready(message_id)
+                if state.next_attempt > self._site.clock():
+                    queue.add_later(message_id, state.next_attempt)
+                else:
+                    queue.waiting.add_ready(message_id)
                 return
         message = StoredMessage(message_id, envelope, NO_BODY, entry.states)
         self.place(Attempt(message_id, message, ()), None, RETURNED)
@@ -246,6 +250,12 @@ class Placement:
                 decision=way.json(),
             )
         )
+
+
+def _is_plain(state: RecipientState, key: QueueKey) -> bool:
+    """Whether a recipient just waits, and for the connector it waited for before, if it was tried."""
+    is_free = state.standing is Standing.WAITING and state.hold is Hold.NONE
+    return is_free and state.connector in {"", key.connector}
 
 
 def unsettled(attempt: Attempt) -> tuple[Recipient, ...]:

@@ -50,11 +50,14 @@ def of_outcomes(attempt: Attempt, outcomes: Mapping[int, Outcome], at: Circumsta
     message = attempt.message
     states: dict[int, RecipientState] = {}
     events: list[TrackingEvent] = []
+    may_report = False
     for ordinal, outcome in outcomes.items():
         states[ordinal] = state = _after(attempt.state(ordinal), outcome, at)
         recipient = message.envelope.recipients[ordinal]
         events.append(_outcome_event(attempt, recipient, state, outcome, at))
-    return Verdict(states, reports_for(message.envelope, outcomes, at.now), tuple(events))
+        may_report = may_report or recipient.notify > 0 or isinstance(outcome, Failed)
+    reports = reports_for(message.envelope, outcomes, at.now) if may_report else ()
+    return Verdict(states, reports, tuple(events))
 
 
 def of_expiry(attempt: Attempt, ordinals: Iterable[int], at: Circumstances) -> Verdict:
@@ -149,7 +152,8 @@ def _after(state: RecipientState, outcome: Outcome, at: Circumstances) -> Recipi
         case Delivered():
             return RecipientState(Standing.DELIVERED, state.attempts + 1, connector=at.connector, host=outcome.host)
         case Failed():
-            return _with_words(state, outcome, at, standing=Standing.FAILED, attempts=state.attempts + 1)
+            free = released(state, at.now)
+            return _with_words(free, outcome, at, standing=Standing.FAILED, attempts=state.attempts + 1)
         case Deferred():
             return _after_deferral(state, outcome, at)
         case _:
@@ -196,7 +200,7 @@ def _outcome_event(
     attempt: Attempt, recipient: Recipient, state: RecipientState, outcome: Outcome, at: Circumstances
 ) -> TrackingEvent:
     envelope = attempt.message.envelope
-    is_held = state.hold is Hold.CREDENTIAL
+    is_held = isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL
     return TrackingEvent(
         ts=at.now,
         step=Step.HELD if is_held else _STEPS[type(outcome)],

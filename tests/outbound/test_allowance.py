@@ -1,0 +1,74 @@
+"""Limits of outgoing connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridgehead.core.organization import ConnectorLimits, Delivery
+from bridgehead.core.routing import SMART_HOSTS
+from bridgehead.outbound.allowance import LocalAllowance, limits_of
+from bridgehead.outbound.contract import QueueKey
+from bridgehead.outbound.destination import destination_of
+from tests.outbound.post_office import HERE, connector, organization
+
+
+class Turns:
+    """An event loop that runs when the test says so."""
+
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], None]] = []
+
+    def __call__(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def turn(self) -> None:
+        """Run what waits."""
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+
+
+def test_a_lease_is_granted_on_the_next_turn_and_the_next_one_when_it_comes_back() -> None:
+    turns, granted = Turns(), list[str]()
+    allowance = LocalAllowance(turns)
+    first = allowance.request((("connector ISP", 1),), lambda: granted.append("first"))
+    allowance.request((("connector ISP", 1),), lambda: granted.append("second"))
+    assert granted == []
+    turns.turn()
+    assert granted == ["first"]
+    allowance.release(first)
+    turns.turn()
+    assert granted == ["first", "second"]
+
+
+def test_a_lease_given_back_before_it_was_heard_of_goes_to_the_next() -> None:
+    turns, granted = Turns(), list[str]()
+    allowance = LocalAllowance(turns)
+    first = allowance.request((("connector ISP", 1),), lambda: granted.append("first"))
+    allowance.request((("connector ISP", 1),), lambda: granted.append("second"))
+    allowance.release(first)
+    turns.turn()
+    assert granted == ["second"]
+
+
+def test_limits_of_connector_and_virtual_server_both_apply() -> None:
+    isp = replace(connector("ISP", "*"), limits=ConnectorLimits(connections=20, connections_per_domain=7))
+    both = organization(isp, delivery=Delivery(connections=1000, connections_per_domain=5))
+    destination = destination_of(QueueKey("ISP", HERE, SMART_HOSTS), both)
+    assert destination is not None
+    assert limits_of(destination) == (
+        ("virtual server BRIDGE01/Default", 1000),
+        ("virtual server BRIDGE01/Default to smart-hosts", 5),
+        ("connector ISP", 20),
+        ("connector ISP to smart-hosts", 7),
+    )
+
+
+def test_without_a_connector_the_virtual_server_alone_limits() -> None:
+    destination = destination_of(QueueKey("", HERE, "fabrikam.com"), organization())
+    assert destination is not None
+    assert [name for name, _ in limits_of(destination)] == [
+        "virtual server BRIDGE01/Default",
+        "virtual server BRIDGE01/Default to fabrikam.com",
+    ]
