@@ -14,21 +14,18 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Final, cast
+from typing import cast
 
-from bridgehead.core import eight_bit
 from bridgehead.core.error import ProtocolError
 from bridgehead.core.outcome import Deferred, Failed, Outcome, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.net.tls import ClientTls, describe
+from bridgehead.outbound.content import BodyFile, fit, unreadable
 from bridgehead.outbound.contract import AttemptDone, Attempted, Transaction
 from bridgehead.outbound.timeouts import Timeouts
 from bridgehead.smtp.client import ClientConnection
-from bridgehead.smtp.client_content import DotStuffer
 from bridgehead.smtp.client_event import Closed, ContentWanted, Event, TransactionEnded
-
-BLOCK: Final = 64 * 1024
-"""Octets read from a body's file at once; what waits for the peer stays below this and the transport's high water."""
+from bridgehead.spool.contract import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,8 @@ class SmtpChannel(asyncio.Protocol):
         self._messages = 0
         self._transaction: Transaction | None = None
         self._done: AttemptDone | None = None
-        self._content: bytes | None = None
-        self._file: BinaryIO | None = None
-        self._file_left = 0
-        self._stuffer = DotStuffer()
+        self._body: Body | None = None
+        self._file: BodyFile | None = None
         self._is_paused = False
         self._is_block_due = False
         self._is_closing = False
@@ -89,14 +84,14 @@ class SmtpChannel(asyncio.Protocol):
         """Begin a transaction, as the contract says."""
         self._transaction, self._done = transaction, done
         self._messages += 1
-        refusal = self._prepare_content(transaction)
-        if refusal is not None:
-            self._loop.call_soon(self._settle_all, refusal)
+        body = fit(transaction.body, transaction.envelope, self.connection.extensions)
+        if isinstance(body, Reply):
+            self._loop.call_soon(self._settle_all, self._unfit(body))
         elif self._transport is None or not self.connection.is_idle:
             reply = Reply(0, "4.4.2", f"{self.host} had closed the connection")
             self._loop.call_soon(self._settle_all, Deferred(reply, Scope.HOST, self.host))
         else:
-            self._begin(transaction)
+            self._begin(transaction, body)
 
     def close(self) -> None:
         """QUIT as soon as nothing is in flight."""
@@ -190,7 +185,7 @@ class SmtpChannel(asyncio.Protocol):
         if trouble is None:
             self._flush()
         else:
-            self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {trouble}"))
+            self._break_for(trouble)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by whomever: settle what was in flight, then tell the owner."""
@@ -222,36 +217,16 @@ class SmtpChannel(asyncio.Protocol):
 
     # A transaction
 
-    def _begin(self, transaction: Transaction) -> None:
-        size = transaction.body.size if self._content is None else len(self._content)
+    def _begin(self, transaction: Transaction, body: Body) -> None:
+        self._body = body
         try:
-            self.connection.begin(transaction.envelope, transaction.recipients, size)
+            self.connection.begin(transaction.envelope, transaction.recipients, body.size)
         except ProtocolError as error:
-            self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {error}"))
+            self._break_for(error)
             return
         self._wait(self._terms.timeouts.command)
         if not self._flush():
             self._loop.call_soon(self._see_events)  # it cannot be sent: `done` must not be called before we return
-
-    def _prepare_content(self, transaction: Transaction) -> Outcome | None:
-        """Have the content ready as this server takes it; an outcome if it cannot."""
-        body = transaction.body
-        self._content = body.content
-        if not transaction.envelope.has_eight_bit or self.connection.extensions.eight_bit_mime:
-            return None
-        converted: bytes | None = None
-        try:
-            if body.content is not None:
-                converted = eight_bit.to_seven_bit(body.content)
-            elif body.path is not None and body.size <= eight_bit.SIZE_MAX:
-                converted = eight_bit.to_seven_bit(body.path.read_bytes())
-        except OSError as error:
-            return self._unreadable(error)
-        if converted is None:
-            text = "Message holds 8-bit content, which the server does not take and we cannot convert"
-            return Failed(Reply(0, "5.6.3", text), self.host)
-        self._content = converted
-        return None
 
     def _see_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
@@ -268,39 +243,34 @@ class SmtpChannel(asyncio.Protocol):
 
     def _send_content(self) -> None:
         """354 has come."""
-        if self._content is not None:
-            self.connection.send_content(self._content)
-            self._content = None
+        body = self._body
+        assert body is not None  # a transaction is under way
+        if body.content is not None:
+            self.connection.send_content(body.content)
             self._wait(self._terms.timeouts.end)
             return
-        assert self._transaction is not None  # its content was wanted
-        body = self._transaction.body
         try:
             if body.path is None:
                 raise FileNotFoundError("the body has neither content nor file")
-            self._file = body.path.open("rb", buffering=0)
+            self._file = BodyFile(body.path, body.size)
         except OSError as error:
-            self._stop_content(error)
+            self._break(unreadable(error), Scope.MESSAGE)
             return
-        self._file_left = body.size
-        self._stuffer = DotStuffer()
         self._send_block()
 
     def _send_block(self) -> None:
         """Send the next block of the file, unless the peer is behind; one block for each turn of the event loop."""
         self._is_block_due = False
-        if self._file is None or self._is_paused or self._transport is None:
+        file = self._file
+        if file is None or self._is_paused or self._transport is None:
             return
         try:
-            block = self._file.read(min(BLOCK, self._file_left))
-            if not block and self._file_left:
-                raise EOFError("the file is shorter than its message")
+            self.connection.send_block(file.read_block())
         except (OSError, EOFError) as error:
-            self._stop_content(error)
+            # The connection goes, so that the peer never sees an end.
+            self._break(unreadable(error), Scope.MESSAGE)
             return
-        self._file_left -= len(block)
-        self.connection.send_block(self._stuffer.block(block))
-        if self._file_left:
+        if file.has_more:
             self._wait(self._terms.timeouts.block)
             self._flush()
             if not self._is_paused:
@@ -309,24 +279,16 @@ class SmtpChannel(asyncio.Protocol):
             return
         self._close_file()
         try:
-            self.connection.end_content(self._stuffer.end())
+            self.connection.end_content(file.end())
         except ProtocolError as error:
-            self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {error}"))
+            self._break_for(error)
             return
         self._wait(self._terms.timeouts.end)
         self._flush()
 
-    def _stop_content(self, error: Exception) -> None:
-        """The content cannot be read to its end: the connection goes, so that the peer never sees an end."""
-        outcome = self._unreadable(error)
-        self._break(outcome.reply, Scope.MESSAGE)
-
-    def _unreadable(self, error: Exception) -> Deferred:
-        return Deferred(Reply(0, "4.3.0", f"Message cannot be read from the spool: {error}"), Scope.MESSAGE)
-
     def _finish(self, attempted: Attempted) -> None:
         """Report what came of the transaction, then go on or say goodbye."""
-        done, self._done, self._transaction, self._content = self._done, None, None, None
+        done, self._done, self._transaction, self._body = self._done, None, None, None
         self._close_file()
         self._wait(self._terms.timeouts.idle)
         if done is not None:
@@ -342,6 +304,10 @@ class SmtpChannel(asyncio.Protocol):
             return
         outcomes = {recipient.ordinal: outcome for recipient in self._transaction.recipients}
         self._finish(Attempted(outcomes, (), self._is_reusable()))
+
+    def _unfit(self, reply: Reply) -> Outcome:
+        """The body cannot be sent to this server: for ever, or for a reason of this machine's."""
+        return Failed(reply, self.host) if reply.enhanced.startswith("5.") else Deferred(reply, Scope.MESSAGE)
 
     def _is_reusable(self) -> bool:
         most = self._terms.messages_max
@@ -371,6 +337,9 @@ class SmtpChannel(asyncio.Protocol):
             self._end = (reply, scope)
             self._is_closing = True
             self._transport.abort()
+
+    def _break_for(self, error: ProtocolError) -> None:
+        self._break(Reply(0, "4.5.0", f"{self.host} broke the protocol: {error}"))
 
     def _flush(self) -> bool:
         """Write what is due; whether there was anything."""

@@ -20,7 +20,7 @@ from typing import Final
 
 from bridgehead.core.envelope import Envelope, Recipient
 from bridgehead.core.error import ProtocolError
-from bridgehead.core.outcome import Failed, Outcome, Scope
+from bridgehead.core.outcome import Failed, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import client_commands, client_content
 from bridgehead.smtp.client_event import (
@@ -183,21 +183,23 @@ class ClientConnection:
         is_utf8 = client_commands.needs_smtputf8(envelope, recipients)
         extensions = self.extensions
         mail = client_commands.mail(envelope, size, extensions, is_utf8=is_utf8)
-        refusal = self._cannot_take(mail, size, is_utf8=is_utf8)
+        refusal = client_commands.cannot_take(mail, size, extensions, is_utf8=is_utf8)
         if refusal is not None:
             outcome = Failed(refusal, self.peer.host)
             self._events.append(TransactionEnded({recipient.ordinal: outcome for recipient in recipients}, ()))
             return
         most = extensions.recipients_max or len(recipients)
-        named, unsafe, lines = self._rcpt_lines(recipients[:most], mail)
+        named, lines = client_commands.rcpts(recipients[:most], extensions)
         transaction = ClientTransaction(
             named, self.peer, is_pipelined=extensions.pipelining, is_after_reset=self._needs_reset
         )
         transaction.remaining.extend(recipients[most:])
-        transaction.outcomes.update(unsafe)
+        if len(named) < len(recipients[:most]):
+            transaction.fail_unsafe(recipients[:most], client_commands.UNSAFE_RECIPIENT)
         if not named:
             self._end_transaction(transaction)
             return
+        lines = ["RSET", mail, *lines, "DATA"] if self._needs_reset else [mail, *lines, "DATA"]
         self._transaction = transaction
         self._state = _State.TRANSACTION
         self._needs_reset = True
@@ -279,37 +281,6 @@ class ClientConnection:
         if self._transaction is None or not self._transaction.sends_content:
             raise RuntimeError("no content is wanted")
         self._transaction.content_sent()
-
-    def _cannot_take(self, mail: str, size: int, *, is_utf8: bool) -> Reply | None:
-        """Why this server can never take the message, if so."""
-        size_max = self.extensions.size_max
-        if size_max and size > size_max:
-            return Reply(
-                552, "5.3.4", f"Message of {size} octets is larger than the {size_max} that the server takes"
-            )
-        if is_utf8 and not self.extensions.smtputf8:
-            return Reply(0, "5.6.7", "Message needs SMTPUTF8, which the server does not offer")
-        if not client_commands.is_safe(mail):
-            return Reply(0, "5.1.7", "Sender address or its parameters cannot be sent")
-        return None
-
-    def _rcpt_lines(
-        self, recipients: tuple[Recipient, ...], mail: str
-    ) -> tuple[list[Recipient], dict[int, Outcome], list[str]]:
-        """Who can be named in a command, the outcome of the others, and all commands of the transaction."""
-        lines = ["RSET", mail] if self._needs_reset else [mail]
-        named: list[Recipient] = []
-        unsafe: dict[int, Outcome] = {}
-        for recipient in recipients:
-            line = client_commands.rcpt(recipient, self.extensions)
-            if client_commands.is_safe(line):
-                named.append(recipient)
-                lines.append(line)
-            else:
-                reply = Reply(0, "5.1.3", "Recipient address or its parameters cannot be sent")
-                unsafe[recipient.ordinal] = Failed(reply, self.peer.host)
-        lines.append("DATA")
-        return named, unsafe, lines
 
     # Receiving
 

@@ -8,11 +8,14 @@ as well (RFC 3461 5.2.1 lets us).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from bridgehead.core.envelope import BodyType, Envelope, Notify, Recipient
+from bridgehead.core.reply import Reply
 from bridgehead.smtp.client_extensions import Extensions
 
+UNSAFE_RECIPIENT: Final = Reply(0, "5.1.3", "Recipient address or its parameters cannot be sent")
 _UNSAFE: Final = re.compile("[\r\n\0\ud800-\udfff]")
 _NOTIFY: Final = tuple(
     ",".join(flag.name or "" for flag in (Notify.SUCCESS, Notify.FAILURE, Notify.DELAY) if flag & flags) or "NEVER"
@@ -52,8 +55,30 @@ def rcpt(recipient: Recipient, extensions: Extensions) -> str:
     return line
 
 
+def rcpts(recipients: Sequence[Recipient], extensions: Extensions) -> tuple[list[Recipient], list[str]]:
+    """The RCPT commands, and for whom they are: those of `recipients` who can be named in one."""
+    named: list[Recipient] = []
+    lines: list[str] = []
+    for recipient in recipients:
+        line = rcpt(recipient, extensions)
+        if is_safe(line):
+            named.append(recipient)
+            lines.append(line)
+    return named, lines
+
+
+def cannot_take(mail_line: str, size: int, extensions: Extensions, *, is_utf8: bool) -> Reply | None:
+    """Why this server can never take the message, if so."""
+    size_max = extensions.size_max
+    if size_max and size > size_max:
+        return Reply(0, "5.3.4", f"Message of {size} octets is larger than the {size_max} that the server takes")
+    if is_utf8 and not extensions.smtputf8:
+        return Reply(0, "5.6.7", "Message needs SMTPUTF8, which the server does not offer")
+    return None if is_safe(mail_line) else Reply(0, "5.1.7", "Sender address or its parameters cannot be sent")
+
+
 def needs_smtputf8(envelope: Envelope, recipients: tuple[Recipient, ...]) -> bool:
     """Whether the server must offer SMTPUTF8: the client declared it, or an address needs it (RFC 6531 3.2)."""
     if envelope.smtputf8 or not envelope.reverse_path.isascii():
         return True
-    return any(not recipient.address.isascii() for recipient in recipients)
+    return not all(recipient.address.isascii() for recipient in recipients)

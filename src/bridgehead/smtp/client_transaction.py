@@ -105,6 +105,11 @@ class ClientTransaction:
         """Whether the end of the content was sent: the server then forgets the transaction by itself."""
         return self._step is _Step.END
 
+    def fail_unsafe(self, recipients: Iterable[Recipient], reply: Reply) -> None:
+        """Fail those of `recipients` who are named in no command: theirs would have been more than one line."""
+        named = {recipient.ordinal for recipient in self._recipients}
+        self._settle((one for one in recipients if one.ordinal not in named), Failed(reply, self._peer.host))
+
     def content_sent(self) -> None:
         """The end of the content went out: its reply comes next."""
         self._step = _Step.END

@@ -19,6 +19,8 @@ LINES_MAX: Final = 500
 REPLY_MAX: Final = 64 * 1024
 """Octets of one reply, all lines together."""
 
+_USUAL_STATUS: Final = frozenset({"2.0.0", "2.1.0", "2.1.5", "2.6.0"})
+"""Recognized without a look at their parts."""
 _ENHANCED_MAX: Final = 9  # "5.999.999"
 
 
@@ -109,6 +111,8 @@ def _split_status(digits: bytes, text: str) -> tuple[str, str]:
     if text[1:2] != "." or ord(text[0]) != digits[0]:
         return "", text
     word, _, rest = text.partition(" ")
+    if word in _USUAL_STATUS:
+        return word, rest
     if len(word) > _ENHANCED_MAX or not word.isascii():
         return "", text
     parts = word.split(".")
