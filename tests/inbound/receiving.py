@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import ssl
@@ -66,15 +67,29 @@ def server() -> VirtualServer:
     )
 
 
+class FailingBody(MemoryBodyWriter):
+    """A body on a disk that is full after so many octets."""
+
+    def __init__(self, octets: int) -> None:
+        super().__init__()
+        self._octets = octets
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.size > self._octets:
+            raise OSError(errno.ENOSPC, "disk full")
+
+
 class SlowSpool(MemorySpool):
     """A spool whose commits the test makes, and whose bodies may fail."""
 
-    body_error: OSError | None = None
+    body_error: Exception | None = None
+    body_octets: int | None = None
 
     def new_body(self) -> MemoryBodyWriter:
         if self.body_error is not None:
             raise self.body_error
-        return super().new_body()
+        return super().new_body() if self.body_octets is None else FailingBody(self.body_octets)
 
 
 @dataclass
@@ -187,6 +202,10 @@ class Dialogue:
         """All that comes until the server hangs up."""
         async with asyncio.timeout(10):
             return await self._reader.read()
+
+    def end(self) -> None:
+        """Say that nothing more will be sent."""
+        self._writer.write_eof()
 
     def reset(self) -> None:
         """Hang up at once, with a RST."""

@@ -28,7 +28,7 @@ from bridgehead.core.organization import (
 )
 from bridgehead.core.tracking import Step
 from bridgehead.inbound import session
-from tests.inbound.receiving import LOOPBACK, USERS, dialogue, organization, receiving, server
+from tests.inbound.receiving import KEY, LOOPBACK, USERS, dialogue, organization, receiving, server
 
 MESSAGE = b"Subject: hello\r\nMessage-ID: <1@example.org>\r\n\r\nline\r\n.dot\r\n"
 MAIL = b"MAIL FROM:<a@example.org>"
@@ -128,6 +128,23 @@ async def test_implicit_tls_with_smtplib(server_tls: ssl.SSLContext, client_tls:
         await asyncio.to_thread(send)
         assert found.bodies == [MESSAGE * 5000]
         assert found.messages[0].envelope.protocol == "ESMTPS"
+
+
+async def test_implicit_tls_uses_the_certificate_in_force(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, authority: trustme.CA
+) -> None:
+    renewed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", common_name="renewed").configure_cert(renewed)
+    async with receiving(tls=server_tls, implicit_tls=True) as found:
+
+        def name() -> str:
+            with smtplib.SMTP_SSL("127.0.0.1", found.port, timeout=10, context=client_tls) as client:
+                assert isinstance(client.sock, ssl.SSLSocket)
+                return str(client.sock.getpeercert())
+
+        assert "renewed" not in await asyncio.to_thread(name)
+        found.in_force = replace(found.in_force, tls={KEY: renewed})
+        assert "renewed" in await asyncio.to_thread(name)
 
 
 # Content
@@ -248,6 +265,18 @@ async def test_a_body_that_cannot_be_begun_is_452(caplog: pytest.LogCaptureFixtu
         assert [(await client.reply())[:9] for _ in range(3)][2] == "452 4.3.1"
 
 
+@pytest.mark.parametrize("octets", [1000, 100_000])
+async def test_a_disk_that_fills_while_content_arrives_is_452_at_its_end(octets: int) -> None:
+    async with receiving() as found, dialogue(found.port) as client:
+        found.spool.body_octets = octets
+        await client.send(ENVELOPE + b"\r\n")
+        for _ in range(3):
+            await client.reply()
+        assert (await client.say(b"x" * 200_000 + b"\r\n."))[:9] == "452 4.3.1"
+        assert (await client.say(b"NOOP"))[:3] == "250"
+        assert found.messages == []
+
+
 async def test_without_room_mail_is_put_off_at_mail() -> None:
     async with receiving() as found, dialogue(found.port) as client:
         found.has_room = False
@@ -270,6 +299,18 @@ async def test_a_message_whose_client_left_before_the_commit_counts_all_the_same
         assert len(found.messages) == 1
 
 
+async def test_a_client_that_closes_its_half_still_gets_its_answer() -> None:
+    async with receiving(manual=True) as found, dialogue(found.port) as client:
+        await client.send(ENVELOPE + b"\r\n")
+        for _ in range(3):
+            await client.reply()
+        await client.send(b"x: y\r\n.\r\n")
+        client.end()
+        await until(lambda: len(found.spool._waiting) == 1)
+        found.spool.commit()
+        assert (await client.rest()).startswith(b"250 2.0.0 Message queued as ")
+
+
 async def test_a_message_whose_client_left_before_its_end_is_forgotten() -> None:
     async with receiving() as found:
         async with dialogue(found.port) as client:
@@ -284,7 +325,7 @@ async def test_a_message_whose_client_left_before_its_end_is_forgotten() -> None
 
 async def test_an_exception_nobody_expected_is_451_and_nothing_is_accepted(caplog: pytest.LogCaptureFixture) -> None:
     async with receiving() as found, dialogue(found.port) as client:
-        found.spool.body_error = RuntimeError("a defect")  # type: ignore[assignment]  # not what a disk raises
+        found.spool.body_error = RuntimeError("a defect")
         await client.send(ENVELOPE + b"\r\n")
         assert b"451 4.3.0" in await client.rest()
         assert found.messages == []
@@ -434,6 +475,15 @@ async def test_each_mail_looks_at_the_client_anew() -> None:
         found.apply(organization(virtual_server=changed(connection=control)))
         assert (await client.say(MAIL))[:9] == "554 5.7.1"
         assert await client.rest() == b""
+
+
+async def test_a_connection_to_a_virtual_server_that_is_gone_is_cut() -> None:
+    async with receiving() as found:
+        found.apply(replace(organization(), virtual_servers=()))
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            async with dialogue(found.port):
+                pass
+        assert not found.server.session_counts()
 
 
 async def test_sessions_of_a_virtual_server_that_is_gone_finish() -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from bridgehead.core.client import Client
 from bridgehead.core.header import DateWriter, Hop
@@ -117,28 +117,21 @@ class Conversation:
 
     def take(self, event: Event) -> None:
         """Answer one event of the engine, now or later."""
-        match event:
-            case Content():
-                if self._draft is not None:
-                    self._draft.write(event.data)
-            case MailFrom():
-                self._take_sender(event)
-            case RcptTo():
-                self._take_recipient(event)
-            case DataBegin():
-                self._take_begin()
-            case ContentEnd():
-                self._take_end(event)
-            case Authenticate():
-                self._reception.tasks.create_task(self._authenticate(event))
-            case Hello():
-                self._helo = event.name
-                self._origin = None
-                self.drop()
-            case Abandoned():
-                self.drop()
-            case _:
-                pass
+        answer = self._ANSWERS.get(type(event))
+        if answer is not None:
+            answer(self, event)
+
+    def _take_hello(self, event: Hello) -> None:
+        self._helo = event.name
+        self._origin = None
+        self.drop()
+
+    def _take_content(self, event: Content) -> None:
+        if self._draft is not None:
+            self._draft.write(event.data)
+
+    def _take_credentials(self, event: Authenticate) -> None:
+        self._reception.tasks.create_task(self._authenticate(event))
 
     # Transaction
 
@@ -182,7 +175,7 @@ class Conversation:
         if refusal.is_permanent:
             self._track_refusal(refusal, self._draft, printable(event.mailbox.address))
 
-    def _take_begin(self) -> None:
+    def _take_begin(self, _event: DataBegin) -> None:
         assert self._draft is not None
         try:
             now = self._reception.clock()
@@ -214,8 +207,12 @@ class Conversation:
             self._answer(refusals.NO_STORAGE)
             return
         self._answer(Reply(250, "2.0.0", f"Message queued as {draft.queue_id}"))
-        self._track_receipt(draft, insert)
-        self._reception.accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
+        try:
+            self._track_receipt(draft, insert)
+            self._reception.accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
+        except Exception:  # noqa: BLE001 - the root of a callback: the spool has other messages to answer for
+            # It is on disk: the next start finds it.
+            _log.exception("a stored message was not handed over", extra={"queue_id": draft.queue_id})
 
     def _answer(self, reply: Reply) -> None:
         """Answer a question later than its event, unless the session was closed meanwhile."""
@@ -330,3 +327,15 @@ class Conversation:
                 reply=refusal.text,
             )
         )
+
+    _ANSWERS: ClassVar[Mapping[type[Event], Callable[[Conversation, Any], None]]] = {
+        Content: _take_content,
+        MailFrom: _take_sender,
+        RcptTo: _take_recipient,
+        DataBegin: _take_begin,
+        ContentEnd: _take_end,
+        Hello: _take_hello,
+        Abandoned: lambda self, _: self.drop(),
+        Authenticate: _take_credentials,
+    }
+    """By type, because this is asked for each event; the others need no answer."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from bridgehead.inbound.reception import Reception
-from bridgehead.inbound.session import Session
+from bridgehead.inbound.session import HANDSHAKE_SECONDS, Session
 from bridgehead.inbound.sessions import Sessions
 
 BACKLOG: Final = 1024
@@ -58,7 +59,26 @@ class InboundServer:
             lambda: Session(self._reception, self._sessions, door.virtual_server, door.implicit_tls),
             sock=bound,
             backlog=BACKLOG,
+            ssl=self._implicit_tls(door.virtual_server) if door.implicit_tls else None,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if door.implicit_tls else None,
         )
+
+    def _implicit_tls(self, key: str) -> ssl.SSLContext:
+        """TLS from the first octet, each time with the certificate in force (RFC 8314 3.3)."""
+
+        def choose(
+            connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext
+        ) -> int | None:
+            context = self._reception.current().tls.get(key)
+            if context is None:
+                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+            connection.context = context
+            return None
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sni_callback = choose
+        return context
 
     def forget(self, door: Door) -> None:
         """Stop accepting on a listener that left the configuration; its sessions finish as they like."""

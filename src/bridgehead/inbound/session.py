@@ -23,7 +23,7 @@ from bridgehead.inbound.deadline import Deadline
 from bridgehead.inbound.reception import Reception
 from bridgehead.inbound.sessions import Sessions
 from bridgehead.net.tls import describe, describe_error
-from bridgehead.smtp.event import Content, DataBegin, Fault, StartTls
+from bridgehead.smtp.event import Content, DataBegin, Fault, Quit, StartTls
 from bridgehead.smtp.server_state import State
 
 HANDSHAKE_SECONDS: Final = 60.0
@@ -65,6 +65,7 @@ class Session(asyncio.Protocol):
         self._is_blocked = False
         self._is_punished = False
         self._is_closing = False
+        self._is_ended = False
 
     # Called by the event loop
 
@@ -72,15 +73,23 @@ class Session(asyncio.Protocol):
         """Greet at once, or after what must be known first."""
         # A cast, because uvloop's transports are not derived from those of asyncio.
         transport = cast("asyncio.Transport", transport)
+        client = _client_of(transport)
+        try:
+            self._conversation = Conversation(self._reception, self._key, client, self._resume)
+        except KeyError:
+            # The listener left the configuration while this connection was on its way.
+            transport.abort()
+            return
         self._transport = transport
         transport.set_write_buffer_limits(WRITE_BUFFER_MAX)
         self._sessions.enter(self)
-        client = _client_of(transport)
-        self._conversation = Conversation(self._reception, self._key, client, self._resume)
         self._deadline.set(self._loop.time() + self._timeout)
+        if self._implicit_tls:
+            self._conversation.tls_started(_tls_of(transport))
         if self._sessions.is_full:
             self._refuse_session()
-        elif self._implicit_tls or self._must_ask(client):
+        elif self._must_ask(client):
+            # uvloop reads all the same; what comes before the greeting is refused there.
             self._pause()
             self._reception.tasks.create_task(self._arrive(client))
         else:
@@ -144,6 +153,7 @@ class Session(asyncio.Protocol):
 
     def close(self) -> None:
         """421 and the end, whatever is going on; a message that is being committed stays."""
+        self._is_closing = True
         self._conversation.engine.close(refusals.STOPPING)
         self._flush()
 
@@ -164,14 +174,10 @@ class Session(asyncio.Protocol):
         return server.delivery.reverse_dns or any(needs_names(clients) for clients in lists)
 
     async def _arrive(self, client: Client) -> None:
-        """What a session waits for before its greeting: room, TLS, the client's names."""
+        """What a session waits for before its greeting: room, and the client's names."""
         try:
-            async with asyncio.timeout(ARRIVAL_SECONDS):
-                has_room = await self._has_room(client)
-            if not has_room:
+            if not await self._has_room(client):
                 self._refuse_session()
-                return
-            if self._implicit_tls and not await self._shake_hands():
                 return
             self._open(await self._look_up_names(client))
         except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
@@ -185,7 +191,11 @@ class Session(asyncio.Protocol):
             (f"sessions {self._key}", control.limit),
             (f"sessions {self._key} {client.text}", control.limit_per_client),
         )
-        self._ticket = await self._reception.leases.try_acquire(limits)
+        try:
+            async with asyncio.timeout(ARRIVAL_SECONDS):
+                self._ticket = await self._reception.leases.try_acquire(limits)
+        except TimeoutError:
+            return False
         if self._ticket is not None and self._transport is None:
             # The client left while we asked.
             self._reception.leases.release(self._ticket)
@@ -202,14 +212,11 @@ class Session(asyncio.Protocol):
             return ()
 
     def _open(self, names: tuple[str, ...] | None) -> None:
-        engine = self._conversation.engine
-        if self._early:
-            engine.receive_data(self._early)
-        self._early = None
         self._conversation.open(names)
         self._resume()
 
     def _refuse_session(self) -> None:
+        self._is_closing = True
         self._conversation.engine.close(refusals.TOO_MANY_SESSIONS)
         self._flush()
 
@@ -217,44 +224,39 @@ class Session(asyncio.Protocol):
 
     async def _start_tls(self) -> None:
         """Behind STARTTLS. Reading stands still since the command, so what arrives next is the handshake."""
-        try:
-            if await self._shake_hands():
-                early, self._early = self._early, None
-                if early:
-                    self._conversation.engine.receive_data(early)
-                self._resume()
-        except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
-            self._fail()
-
-    async def _shake_hands(self) -> bool:
-        """Whether the session is under TLS now. What the client sends before we know is kept in `_early`."""
         context = self._conversation.in_force.tls.get(self._key)
         transport = self._transport
         if context is None or transport is None or transport.is_closing():
             self.abort()
-            return False
+            return
         self._early = b""
         try:
             secured = await self._loop.start_tls(
                 transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
+            self._secured(secured)
         except (OSError, EOFError) as error:
             # The client's trouble, or someone who only looks for open ports: nobody needs a trace.
-            _log.info(
-                "TLS handshake failed",
-                extra={"client": self._conversation.client.text, "reason": describe_error(error)},
-            )
+            client, reason = self._conversation.client.text, describe_error(error)
+            _log.info("TLS handshake failed", extra={"client": client, "reason": reason})
             self.abort()
             # The event loop forgets to tell us where the handshake was not over.
             self.connection_lost(error)
-            return False
+        except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
+            self._fail()
+
+    def _secured(self, secured: asyncio.Transport | None) -> None:
+        """Go on under TLS, with what the client said before we knew that the handshake was over."""
+        early, self._early = self._early, None
         if secured is None or self._transport is None:
-            return False
+            return
         self._transport = secured
         secured.set_write_buffer_limits(WRITE_BUFFER_MAX)
         self._is_reading = True
-        self._conversation.tls_started(describe(secured.get_extra_info("ssl_object"), verified=False))
-        return True
+        self._conversation.tls_started(_tls_of(secured))
+        if early:
+            self._conversation.engine.receive_data(early)
+        self._resume()
 
     # Running
 
@@ -275,6 +277,8 @@ class Session(asyncio.Protocol):
                 self._content_since, self._content_octets = self._loop.time(), 0
             elif isinstance(event, Fault):
                 self._punish(engine.errors)
+            elif isinstance(event, Quit):
+                self._is_closing = True
             elif isinstance(event, StartTls):
                 self._pause()
                 self._reception.tasks.create_task(self._start_tls())
@@ -301,10 +305,25 @@ class Session(asyncio.Protocol):
         if data:
             transport.write(data)
         if engine.is_closed or (self._is_closing and not engine.is_asking):
-            self._conversation.drop()
-            self._deadline.set(self._loop.time() + CLOSE_SECONDS)
+            self._end(transport)
+        else:
+            self._set_reading()
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        """Close behind the last reply.
+
+        Who may still be sending is read for a while, into nothing: the kernel answers octets that nobody reads with
+        a RST, and that can take our last reply away from the client.
+        """
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self._conversation.drop()
+        self._deadline.set(self._loop.time() + CLOSE_SECONDS)
+        if self._is_closing or self._conversation.is_finished or not transport.can_write_eof():
             transport.close()
         else:
+            transport.write_eof()
             self._set_reading()
 
     def _set_reading(self) -> None:
@@ -312,7 +331,9 @@ class Session(asyncio.Protocol):
         engine = self._conversation.engine
         if engine.state is State.TLS or self._transport is None:
             return
-        is_wanted = not (self._is_blocked or self._is_punished or (engine.is_asking and engine.buffered))
+        is_wanted = self._is_ended or not (
+            self._is_blocked or self._is_punished or (engine.is_asking and engine.buffered)
+        )
         if is_wanted is not self._is_reading:
             if is_wanted:
                 self._is_reading = True
@@ -377,3 +398,8 @@ def _client_of(transport: asyncio.Transport) -> Client:
     if not peer:
         return Client(None, "")
     return client_at(peer[0].partition("%")[0])
+
+
+def _tls_of(transport: asyncio.Transport) -> str:
+    """`"TLSv1.3 TLS_AES_256_GCM_SHA384"`."""
+    return describe(transport.get_extra_info("ssl_object"), verified=False)

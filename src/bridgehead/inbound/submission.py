@@ -270,8 +270,12 @@ class _Connection(asyncio.Protocol):
             self._answer(_answer_of(refusals.NO_STORAGE))
             return
         self._answer(Answer(queue_id=draft.queue_id))
-        self._reception.emit(_receipt(draft, insert, self._reception.clock()))
-        self._reception.accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
+        try:
+            self._reception.emit(_receipt(draft, insert, self._reception.clock()))
+            self._reception.accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
+        except Exception:  # noqa: BLE001 - the root of a callback: the spool has other messages to answer for
+            # It is on disk: the next start finds it.
+            _log.exception("a stored message was not handed over", extra={"queue_id": draft.queue_id})
 
     def _answer(self, answer: Answer) -> None:
         self._drop()
