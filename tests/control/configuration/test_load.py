@@ -146,7 +146,7 @@ values = st.recursive(
 tables = st.dictionaries(st.sampled_from(list(ConfigurationFile.model_fields)), values, max_size=5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables)
 @example({"connector": [{"name": "x", "security": {"password": {"file": "\0", "credential": "../x"}}}]})
 @example({"virtual_server": [{"name": "x", "listen": [{"address": "0.0.0.0:1"}], "tls": {"key": "\0"}}]})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tomlkit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridgehead.control.configuration.issue import Path
@@ -98,6 +98,7 @@ def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield path, value
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), values, max_size=4))
 def test_every_value_of_any_document_begins_at_its_place(document: dict[str, Any]) -> None:
     text = tomlkit.dumps(document)

@@ -7,8 +7,8 @@ wrong goes to the `Report`; the result is then still complete enough for the rem
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Final
 
 from bridgehead.control.configuration import domains, notation
 from bridgehead.control.configuration.build_connector import build_connector
@@ -31,19 +31,11 @@ from bridgehead.core.organization import (
     VirtualServer,
 )
 
-MIB = 1024 * 1024
+MIB: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What a file comes to; to be used only where its report has no error."""
-
-    organization: Organization
-    node: Node
-
-
-def build(file: ConfigurationFile, machine: Machine, sources: Sources, report: Report) -> Built:
-    """The organization and the node that the file describes."""
+def build(file: ConfigurationFile, machine: Machine, sources: Sources, report: Report) -> tuple[Organization, Node]:
+    """What the file describes; to be used only where the report has no error."""
     servers = _servers(file.server, file.node.server)
     here = _this_server(file, servers, report)
     virtual_servers = _virtual_servers(file, here, machine, (sources, report, servers))
@@ -68,7 +60,7 @@ def build(file: ConfigurationFile, machine: Machine, sources: Sources, report: R
         display_administrative_groups=file.organization.display_administrative_groups,
         generation=sources.generation,
     )
-    return Built(organization, _node(file.node, here, machine, sources))
+    return organization, _node(file.node, here, machine, sources)
 
 
 def _servers(tables: Iterable[ServerTable], here: str) -> tuple[Server, ...]:
@@ -129,7 +121,7 @@ def _recipients(file: str, path: Path, sources: Sources, report: Report) -> froz
     for entry in entries:
         key = _recipient(entry.text)
         if key is None:
-            text = f'{quoted(entry.text)} is no recipient; expected an address or "@domain"'
+            text = 'the line is no recipient; expected an address or "@domain"'
             report.error_in_list(path, str(sources.path_of(file)), entry.line, text)
         else:
             known.add(key)

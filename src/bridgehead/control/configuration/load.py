@@ -106,11 +106,11 @@ def _load_document(
     file = validate(document, report)
     if file is None:
         return Loaded(path, None, report.issues)
-    built = build(file, machine, sources, report)
+    organization, node = build(file, machine, sources, report)
     report.end_stage()
-    refuse(built.organization, built.node, machine, report)
-    warn(built.organization, built.node, report)
-    configuration = None if report.has_errors else Configuration(built.organization, built.node)
+    refuse(organization, node, machine, report)
+    warn(organization, node, report)
+    configuration = None if report.has_errors else Configuration(organization, node)
     return Loaded(path, configuration, report.issues)
 
 

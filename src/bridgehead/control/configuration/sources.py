@@ -7,6 +7,7 @@ Everything is read while the file is loaded, so that the `Organization` is a val
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -93,9 +94,15 @@ class Sources:
 
     def read(self, text: str, path: Path, size_max: int = SMALL_FILE_BYTES_MAX) -> bytes | None:
         """The content of a file, `None` (and an error) where it cannot be read."""
+        found = self._read_with_mode(text, path, size_max)
+        return None if found is None else found[0]
+
+    def _read_with_mode(self, text: str, path: Path, size_max: int) -> tuple[bytes, int] | None:
+        """Content and permissions, both of the very file that was opened."""
         file = self.path_of(text)
         try:
             with file.open("rb") as stream:
+                mode = os.fstat(stream.fileno()).st_mode
                 content = stream.read(size_max + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a file name"
@@ -104,7 +111,7 @@ class Sources:
         if len(content) > size_max:
             self._report.error(path, f"{file} is larger than {size_max // 1024} KB")
             return None
-        return content
+        return content, mode
 
     def _secret_value(self, kind: str, name: str, path: Path) -> str | None:
         if kind == "env":
@@ -121,15 +128,12 @@ class Sources:
         return self._decoded(self.read(f"{folder}/{name}", path), path)
 
     def _secret_file(self, name: str, path: Path) -> str | None:
-        content = self.read(name, path)
-        if content is None:
+        found = self._read_with_mode(name, path, SMALL_FILE_BYTES_MAX)
+        if found is None:
             return None
-        file = self.path_of(name)
-        try:
-            is_world_readable = bool(file.stat().st_mode & stat.S_IROTH)
-        except OSError:
-            is_world_readable = False
-        if is_world_readable:
+        content, mode = found
+        if mode & stat.S_IROTH:
+            file = self.path_of(name)
             self._report.error(path, f"{file} can be read by everyone on this machine; chmod o-rwx {file}")
             return None
         return self._decoded(content, path)

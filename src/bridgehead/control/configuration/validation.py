@@ -83,7 +83,7 @@ def _document_path(error: ErrorDetails) -> Path:
 def _report(error: ErrorDetails, report: Report) -> None:
     path, kind, value = _document_path(error), error["type"], error["input"]
     context = error.get("ctx", {})
-    found = "a value" if _SECRET_KEYS.intersection(path) else shown(value)
+    found = "a value" if _SECRET_KEYS.intersection(path) else _shown(value)
     cause = context.get("error")
     if isinstance(cause, NotationError):
         report.notation(path, cause)
@@ -127,7 +127,7 @@ def _expected(error: ErrorDetails, path: Path) -> str:
     return error["msg"]
 
 
-def shown(value: object) -> str:
+def _shown(value: object) -> str:
     """A value of the document as a message shows it."""
     if isinstance(value, str):
         return quoted(value)
