@@ -33,14 +33,6 @@ class Received:
     """The message, dots unstuffed, its last CRLF included."""
     is_tls: bool
 
-    @property
-    def below_trace(self) -> bytes:
-        """The message without the first header field, which must be the Received line of the last hop."""
-        lines = self.content.split(b"\r\n")
-        assert lines[0].startswith(b"Received:"), f"no Received line on top: {self.content[:200]!r}"
-        end = next(index for index, line in enumerate(lines[1:], 1) if not line.startswith((b" ", b"\t")))
-        return b"\r\n".join(lines[end:])
-
     def header(self, name: bytes) -> bytes:
         """Value of the first header field of this name, unfolded not; empty where there is none."""
         for line in self.content.partition(b"\r\n\r\n")[0].split(b"\r\n"):
@@ -162,6 +154,8 @@ class _Session:
                 return self._greet()
             case b"MAIL":
                 self._mail, self._recipients = line.partition(b":")[2], []
+            case b"RCPT" | b"DATA" if not self._mail:
+                return b"503 5.5.1 no sender\r\n"
             case b"RCPT":
                 self._recipients.append(line.partition(b":")[2])
             case b"DATA":
@@ -198,4 +192,4 @@ class _Session:
             entry = Received(self._mail, tuple(self._recipients), content, self._is_tls)
             self._sink.received.append(entry)
         self._say(reply or b"250 2.0.0 taken\r\n")
-        self._recipients = []
+        self._mail, self._recipients = b"", []

@@ -37,8 +37,12 @@ class Wire:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
-        self.greeting = self.read()
-        self.extensions = self.command(f"EHLO {helo}").lines[1:]
+        try:
+            self.greeting = self.read()
+            self.extensions = self.command(f"EHLO {helo}").lines[1:]
+        except (OSError, ValueError):
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +50,10 @@ class Wire:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection without QUIT."""
         self._file.close()
         self._socket.close()
 
