@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -60,7 +61,7 @@ async def test_a_dead_host_backs_off_the_queue_and_nothing_is_lost(tmp_path: Pat
         office.dialer.hosts["dead.example"] = REFUSED
         for number in range(5):
             await office.accept(f"u{number}@dead.example")
-        await office.passes(63 * MINUTE, step=1)
+        await office.passes(63 * MINUTE, step=10)
         assert len(office.dialer.dialled) == 1 + 3 + 3 + 2
         del office.dialer.hosts["dead.example"]
         await office.passes(15 * MINUTE)
@@ -192,7 +193,7 @@ async def test_a_connector_without_mail_is_probed_once_a_minute(tmp_path: Path) 
     async with PostOffice(tmp_path, both).open() as office:
         office.dialer.hosts["A"] = REFUSED
         await office.accept("bob@fabrikam.com")
-        await office.passes(10 * MINUTE, step=1)
+        await office.passes(10 * MINUTE, step=5)
         probes = [one for one in office.dialer.dialled if one.key.connector == "A"]
         assert 10 <= len(probes) <= 12
         assert "A" in office.liveness.state.down
@@ -442,3 +443,34 @@ async def test_a_link_that_returns_is_used_at_once_by_what_waits_for_it(tmp_path
         office.dispatcher.set_link_state(LinkState(version=99))
         await office.settle()
         assert office.count() == 0
+
+
+async def test_a_queue_that_is_not_used_any_more_is_forgotten(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        for number in range(20):
+            await office.accept(f"a@d{number}.example")
+        assert len(list(office.dispatcher.queues)) == 20
+        await office.passes(10)
+        assert list(office.dispatcher.queues) == []
+        assert office.dispatcher.statistics().connections == 0
+
+
+async def test_a_worker_gives_back_an_idle_connection_for_another_that_starves(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        await office.accept("a@one.example")
+        office.dispatcher.give_back("connector Other")
+        await office.settle()
+        assert not office.dialer.channels[0].is_ended
+        office.dispatcher.give_back("connector ISP")
+        await office.settle()
+        assert office.dialer.channels[0].is_ended
+
+
+async def test_a_reload_that_changes_nothing_for_mail_reads_no_mail(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.hosts["one.example"] = REFUSED
+        await office.accept("a@one.example")
+        await office.apply(replace(NATIVE, generation="3f9a01c2"))
+        (queue,) = office.dispatcher.queues
+        assert not queue.waiting.unexamined
+        assert queue.is_backing_off

@@ -144,8 +144,8 @@ def split_at_crashes(history: list[tuple[str, object, object]]) -> list[list[tup
     return parts
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(actions, max_size=14))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(actions, max_size=12))
 def test_any_order_of_events_settles_each_recipient_exactly_once(history: list[tuple[str, object, object]]) -> None:
     async def run(folder: Path) -> None:
         await live(Story(PostOffice(folder, FULL)), split_at_crashes(history))

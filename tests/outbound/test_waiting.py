@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -135,4 +136,5 @@ class AgainstPlainLists(RuleBasedStateMachine):
         assert self.waiting.ready_count >= len(self.ready)
 
 
+AgainstPlainLists.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 TestAgainstPlainLists = AgainstPlainLists.TestCase

@@ -12,7 +12,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, TypeAlias
 
@@ -197,6 +197,10 @@ class Dispatcher:
         """Make a new organization current; what waits is routed anew in the background."""
         former = self._router
         self.organization = organization
+        if replace(organization, name=former.organization.name, generation="") == replace(
+            former.organization, generation=""
+        ):
+            return  # nothing that mail could notice
         self._organization_since = self._surroundings.clock()
         enabled = {one.name for one in organization.connectors if one.enabled}
         for connector in former.organization.connectors:

@@ -217,7 +217,7 @@ class Placement:
         message = (attempt.message.message_id, attempt.message.envelope)
         former = self.formers.get(name)
         if former is not None:
-            return self.router.is_weaker(former, message, recipient)
+            return self.router.is_weaker(former, name, message, recipient)
         return self.router.is_weaker_than_before(name, message, recipient)
 
     def _tell(

@@ -382,6 +382,8 @@ class Queue:
             self._idle.remove(line)
         self._forget(line)
         self.pump()
+        if not self._lines and self.alarm_at == inf:
+            self._owner.wake_at(self, self._wire.clock())  # so that a queue without use is forgotten
 
     def _forget(self, line: Line) -> None:
         if line in self._lines:

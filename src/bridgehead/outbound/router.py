@@ -22,7 +22,6 @@ from bridgehead.core.routing import (
     Here,
     MessageProperties,
     Routed,
-    Rule,
     Unreachable,
     Unroutable,
     choose,
@@ -110,9 +109,14 @@ class Router:
         """Key of this server's first virtual server: it sends DSNs; empty where the server has none."""
         return next((one.key for one in self.organization.virtual_servers if one.server == self.server), "")
 
-    def is_weaker(self, former: Router, message: tuple[MessageId, Envelope], recipient: Recipient) -> bool:
-        """Whether the way is less specific, or has a weaker TLS level, than `former` gives. Links count as up."""
-        before, now = former.strength(message, recipient), self.strength(message, recipient)
+    def is_weaker(
+        self, former: Router, connector: str, message: tuple[MessageId, Envelope], recipient: Recipient
+    ) -> bool:
+        """Whether the way is less specific, or has a weaker TLS level, than by `connector` in `former`.
+
+        Links count as up: what is down today is no weaker for it.
+        """
+        before, now = former.strength(message, recipient, connector), self.strength(message, recipient)
         return any(new < old for new, old in zip(now, before, strict=True))
 
     def is_weaker_than_before(
@@ -131,10 +135,15 @@ class Router:
             )
             former = Router(self.server, replace(self.organization, connectors=connectors))
             self._formers[connector] = former
-        return self.is_weaker(former, message, recipient)
+        return self.is_weaker(former, connector, message, recipient)
 
-    def strength(self, message: tuple[MessageId, Envelope], recipient: Recipient) -> tuple[int, int]:
-        """How specific the way is with all links up, and how strong its TLS level."""
+    def strength(
+        self, message: tuple[MessageId, Envelope], recipient: Recipient, connector: str = ""
+    ) -> tuple[int, int]:
+        """How specific the way is, and how strong its TLS level: by `connector` if it serves the recipient.
+
+        Of connectors that tie, another one might be chosen than the mail waits for; hence the name.
+        """
         here = self._here(message[1])
         if here is None:
             return -1, -1
@@ -144,10 +153,11 @@ class Router:
         chosen = choose(decision.result.routes, message[0])
         if chosen.local is not None:
             return _LOCAL_SPECIFICITY, TlsLevel.VERIFY.strength
-        connector = self.organization.connector(chosen.connector) if chosen.connector else None
-        if connector is None:
+        serves = any(one.connector == connector for one in decision.considered)
+        found = self.organization.connector(connector if serves else chosen.connector)
+        if found is None:
             return 0, TlsLevel.OPPORTUNISTIC.strength
-        return _specificity(decision, connector.name), connector.security.tls.strength
+        return _specificity(decision, found.name), found.security.tls.strength
 
     def _way(self, message_id: MessageId, recipient: Recipient, properties: MessageProperties, here: Here) -> Way:
         decision = route(recipient, properties, here, self.organization, self.link_state)
@@ -172,7 +182,5 @@ class Router:
 
 def _specificity(decision: Decision, connector: str) -> int:
     """Grows with how specific the address space is that decided: `*`, longer and longer suffixes, the plain name."""
-    pattern = next(
-        (one.pattern for one in decision.considered if one.connector == connector and one.rule is Rule.KEPT), "*"
-    )
+    pattern = next((one.pattern for one in reversed(decision.considered) if one.connector == connector), "*")
     return len(pattern) if pattern.startswith("*") else _PLAIN_NAME_SPECIFICITY + len(pattern)
