@@ -193,7 +193,7 @@ class ChannelContract:
             channel.close()
             await owner.wait(attempts=1, ends=1)
         assert isinstance(owner.attempts[0].outcomes[0], Delivered)
-        assert not owner.attempts[0].is_reusable
+        assert owner.story == ["done", "closed"]
 
     async def test_closing_twice_and_aborting_afterwards_ends_once(self) -> None:
         owner = Owner()
@@ -214,21 +214,6 @@ class ChannelContract:
             await self.opened(world, owner)
             await owner.wait(ends=1)
         assert not owner.attempts
-
-    async def test_transaction_for_a_channel_that_has_ended_is_deferred(self) -> None:
-        """The peer may close in the very moment in which the queue sends."""
-        owner = Owner()
-        async with self.world(Behaviour.LEAVES) as world:
-            channel = await self.opened(world, owner)
-            await owner.wait(ends=1)
-            channel.send(transaction(), owner.done)
-            assert not owner.attempts
-            await owner.wait(attempts=1)
-        for outcome in owner.attempts[0].outcomes.values():
-            assert isinstance(outcome, Deferred)
-            assert outcome.scope is Scope.HOST
-            assert not outcome.is_connect_failure
-        assert owner.ends == 1
 
     async def test_absent_peer_is_unavailable_and_nothing_ends(self) -> None:
         owner = Owner()

@@ -71,6 +71,21 @@ class TestSmtpChannelContract(ChannelContract):
                 return
         yield Wire(dialer(), to_smart_hosts(smart_host(server.port)))
 
+    async def test_transaction_for_a_channel_that_has_ended_is_deferred(self) -> None:
+        """Beyond the contract, whose queue was told; yet `done` is called, always."""
+        owner = Owner()
+        async with self.world(Behaviour.LEAVES) as world:
+            channel = await self.opened(world, owner)
+            await owner.wait(ends=1)
+            channel.send(transaction(), owner.done)
+            assert not owner.attempts
+            await owner.wait(attempts=1)
+        for outcome in owner.attempts[0].outcomes.values():
+            assert isinstance(outcome, Deferred)
+            assert outcome.scope is Scope.HOST
+            assert not outcome.is_connect_failure
+        assert owner.ends == 1
+
 
 async def opened(server: ScriptedServer, owner: Owner, timeouts: Timeouts = PATIENT, messages: int = 20) -> Channel:
     wire = dialer(timeouts)
