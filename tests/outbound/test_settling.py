@@ -98,10 +98,10 @@ class Story:
         office.dialer.is_slow = False
         self.answer_all()
         await office.apply(FULL)
-        await office.passes(5 * MINUTE)
+        await office.passes(5 * MINUTE, step=15)
         for _ in range(2):
             await Operations(office.dispatcher, office.spool, office.clock).perform(Verb.REROUTE, EVERYTHING)
-            await office.passes(HOUR, step=MINUTE)
+            await office.passes(HOUR, step=5 * MINUTE)
 
     def check(self) -> None:
         """Every recipient of every message: delivered once, or failed once, or deleted."""
@@ -144,7 +144,7 @@ def split_at_crashes(history: list[tuple[str, object, object]]) -> list[list[tup
     return parts
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(actions, max_size=12))
 def test_any_order_of_events_settles_each_recipient_exactly_once(history: list[tuple[str, object, object]]) -> None:
     async def run(folder: Path) -> None:

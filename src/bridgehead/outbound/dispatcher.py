@@ -8,13 +8,12 @@ timer per message: a fixed number of loops, and one task for each connection bei
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Final, TypeAlias
+from typing import Final
 
 from bridgehead.core import queue_id
 from bridgehead.core.dsn import ReportingMta
@@ -30,6 +29,7 @@ from bridgehead.outbound.contract import Attempted, Dialer
 from bridgehead.outbound.entry import Attempt, Entry, message_of
 from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
+from bridgehead.outbound.loader import Loader
 from bridgehead.outbound.placement import RETURNED, Occasion, Placement, Site, unsettled
 from bridgehead.outbound.probes import Probes
 from bridgehead.outbound.queue import Queue, Wire
@@ -40,21 +40,13 @@ from bridgehead.outbound.statistics import QueueStatistics, queue_counts
 from bridgehead.outbound.verdict import Circumstances, of_outcomes, of_release
 from bridgehead.spool.contract import Spool, StoredEntry, StoredMessage
 
-log: Final = logging.getLogger(__name__)
-
 TICK_SECONDS: Final = 0.1
 """How often due times are looked at: the precision of every retry time."""
-LOADERS: Final = 4
-"""Messages read from the spool at the same time."""
-UNREADABLE_SECONDS: Final = 60.0
-"""When a message that could not be read is tried again."""
 PRUNE_SECONDS: Final = 3600.0
 """How often badmail that is too old is deleted."""
 SETTLING_SECONDS: Final = 600.0
 """So long after a change of the organization, a new message that nothing takes is held, not failed: its transaction
 may have begun, and its recipients been admitted, under the organization before."""
-
-_Action: TypeAlias = Callable[[Queue, Attempt], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +88,11 @@ class Dispatcher:
         self._is_draining = False
         self._quiet = asyncio.Event()
         self._ended = asyncio.Event()
-        self._jobs: deque[tuple[Queue, Entry, _Action]] = deque()
-        self._job_there = asyncio.Event()
-        self._unexamined: deque[Queue] = deque()
-        self._examination_due = asyncio.Event()
         self._suspected: set[str] = set()
         self._prune_at = -inf
         clock = surroundings.clock
         self.index = Index()
+        self._loader = Loader(surroundings.spool, clock, self.index, self.finish)
         wire = Wire(surroundings.dialer, surroundings.allowance, self._spawn, clock)
         self.queues = Queues(organization, self, wire)
         hand_back = HandBack(self._reporting, surroundings.new_id, clock)
@@ -133,8 +122,9 @@ class Dispatcher:
         """Send mail until drained."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            loops = [tasks.create_task(self._load_entries()) for _ in range(LOADERS)]
-            loops += [tasks.create_task(one) for one in (self._examine(), self._tick_for_ever(), self.aging.run())]
+            loops = [
+                tasks.create_task(one) for one in (*self._loader.loops(), self._tick_for_ever(), self.aging.run())
+            ]
             for queue in self.queues:
                 queue.wake(self._surroundings.clock())
             await self._ended.wait()
@@ -212,7 +202,7 @@ class Dispatcher:
         for queue in self.queues.set_organization(organization):
             self._mended(queue)
         self.aging.set_organization(organization)
-        self._examine_soon(list(self.queues))
+        self._loader.examine_soon(list(self.queues))
 
     def set_link_state(self, link_state: LinkState) -> None:
         """Make a new link state current; mail that may go another way now is routed anew."""
@@ -227,7 +217,7 @@ class Dispatcher:
                 queue.try_now()
         affected = self._router.rivals_of(turned)
         self._suspected -= {name for name in turned if link_state.is_up(name)}
-        self._examine_soon([queue for queue in self.queues if queue.key.connector in affected])
+        self._loader.examine_soon([queue for queue in self.queues if queue.key.connector in affected])
 
     def give_back(self, limit: str) -> None:
         """End one connection that falls under `limit`: another worker has none and mail for it."""
@@ -241,19 +231,13 @@ class Dispatcher:
         self.placement.router = router
         self.index.drop_all_fresh()
 
-    def _examine_soon(self, queues: list[Queue]) -> None:
-        for queue in queues:
-            queue.must_be_examined()
-        self._unexamined.extend(queues)
-        self._examination_due.set()
-
     def _mended(self, queue: Queue) -> None:
         """The way of a queue changed: what its host held against us may be over."""
         queue.refusal = None
         for entry, hold in list(queue.waiting.held.items()):
             if hold is Hold.CREDENTIAL and queue.destination is not None:
                 self.claim(queue, entry)
-                self._when_loaded(queue, entry, self._release)
+                self._loader.load(queue, entry, self._release)
 
     # What queues ask for ------------------------------------------------------------------------------------
 
@@ -269,12 +253,12 @@ class Dispatcher:
 
     def load(self, queue: Queue, entry: Entry) -> None:
         """As in `QueueOwner`."""
-        self._when_loaded(queue, entry, self._send)
+        self._loader.load(queue, entry, self._send, queue.not_loaded)
 
     def condemn(self, queue: Queue, entry: Entry, outcome: Deferred | Failed) -> None:
         """As in `QueueOwner`."""
         self.index.drop_fresh(message_of(entry))
-        self._when_loaded(queue, entry, lambda queue, attempt: self._condemn(queue, attempt, outcome))
+        self._loader.load(queue, entry, lambda queue, attempt: self._condemn(queue, attempt, outcome))
 
     def attempted(self, queue: Queue, attempt: Attempt, attempted: Attempted) -> None:
         """As in `QueueOwner`."""
@@ -353,18 +337,7 @@ class Dispatcher:
 
     async def read(self, queue: Queue, entry: Entry) -> Attempt | None:
         """Load an active entry; `None` if it is gone, or cannot be read now (then it is tried again later)."""
-        try:
-            message = await self._surroundings.spool.load(message_of(entry))
-        except Exception:  # the root of a read: whatever the disk does must not end the dispatcher
-            log.exception("a message cannot be read", extra={"queue_id": queue_id.write(message_of(entry))})
-            queue.active.discard(entry)
-            queue.add_later(entry, self._surroundings.clock() + UNREADABLE_SECONDS)
-            return None
-        if message is None:
-            queue.active.discard(entry)
-            self.index.remove(entry)
-            return None
-        return Attempt(entry, message, ())
+        return await self._loader.read(queue, entry)
 
     def finish(self, queue: Queue, attempt: Attempt, occasion: Occasion = RETURNED) -> None:
         """Place what an active entry has left, or let it go."""
@@ -401,36 +374,6 @@ class Dispatcher:
         ordinals = [one.ordinal for one in unsettled(attempt)]
         verdict = of_release(attempt, ordinals, at, "the configuration changed")
         self.recorder.record(attempt, verdict, lambda: self.finish(queue, attempt))
-
-    def _when_loaded(self, queue: Queue, entry: Entry, action: _Action) -> None:
-        self._jobs.append((queue, entry, action))
-        self._job_there.set()
-
-    async def _load_entries(self) -> None:
-        """Load what queues ask for, in order of asking."""
-        while True:
-            while not self._jobs:
-                self._job_there.clear()
-                await self._job_there.wait()
-            queue, entry, action = self._jobs.popleft()
-            attempt = await self.read(queue, entry)
-            if attempt is not None:
-                action(queue, attempt)
-            elif action == self._send:
-                queue.not_loaded()
-
-    async def _examine(self) -> None:
-        """Route waiting mail anew after links or organization changed, one message after the other."""
-        while True:
-            while not self._unexamined:
-                self._examination_due.clear()
-                await self._examination_due.wait()
-            queue = self._unexamined.popleft()
-            while (entry := queue.waiting.pop_unexamined()) is not None:
-                queue.active.add(entry)
-                attempt = await self.read(queue, entry)
-                if attempt is not None:
-                    self.finish(queue, attempt)
 
     def _reporting(self) -> ReportingMta:
         """Who signs DSNs: this server's first virtual server."""
