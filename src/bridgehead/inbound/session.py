@@ -41,6 +41,8 @@ EARLY_MAX: Final = 256 * 1024
 WRITE_BUFFER_MAX: Final = 64 * 1024
 """Octets of replies that wait for the client before nothing more of its is looked at."""
 
+_IN_CONTENT: Final = frozenset({State.DATA, State.CHUNK, State.LAST_CHUNK, State.BETWEEN_CHUNKS})
+_IN_TLS: Final = State.TLS
 _log: Final = logging.getLogger(__name__)
 
 
@@ -329,7 +331,7 @@ class Session(asyncio.Protocol):
     def _set_reading(self) -> None:
         """Read, unless that would only fill the buffer."""
         engine = self._conversation.engine
-        if engine.state is State.TLS or self._transport is None:
+        if engine.state is _IN_TLS or self._transport is None:
             return
         is_wanted = self._is_ended or not (
             self._is_blocked or self._is_punished or (engine.is_asking and engine.buffered)
@@ -363,7 +365,7 @@ class Session(asyncio.Protocol):
 
     def _move_deadline(self, state: State) -> None:
         now = self._loop.time()
-        if state in {State.DATA, State.CHUNK, State.LAST_CHUNK, State.BETWEEN_CHUNKS}:
+        if state in _IN_CONTENT:
             now = self._content_since + self._content_octets / OCTETS_PER_SECOND_MIN
         self._deadline.set(now + self._timeout)
 

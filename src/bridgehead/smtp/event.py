@@ -22,7 +22,7 @@ class Hello(msgspec.Struct, frozen=True):
     is_extended: bool
 
 
-class MailFrom(msgspec.Struct, frozen=True):
+class MailFrom(msgspec.Struct, frozen=True, gc=False):
     """MAIL asks to begin a transaction."""
 
     reverse_path: str
@@ -36,7 +36,7 @@ class MailFrom(msgspec.Struct, frozen=True):
     """Still xtext; what it decodes to is printable (RFC 3461 4.4)."""
 
 
-class RcptTo(msgspec.Struct, frozen=True):
+class RcptTo(msgspec.Struct, frozen=True, gc=False):
     """RCPT asks to add a recipient."""
 
     mailbox: Mailbox
@@ -47,19 +47,19 @@ class RcptTo(msgspec.Struct, frozen=True):
     """ORCPT, still xtext."""
 
 
-class DataBegin(msgspec.Struct, frozen=True):
+class DataBegin(msgspec.Struct, frozen=True, gc=False):
     """DATA, or the first BDAT, asks to send content. To accept DATA sends 354, to accept BDAT sends nothing."""
 
     is_chunked: bool
 
 
-class Content(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """A piece of the message: dots removed, never empty, as large as what arrived."""
 
     data: bytes
 
 
-class ContentEnd(msgspec.Struct, frozen=True):
+class ContentEnd(msgspec.Struct, frozen=True, gc=False):
     """The message is complete and asks to be accepted; it must be refused with `fault` where there is one."""
 
     size: int

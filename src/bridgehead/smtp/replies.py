@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from bridgehead.core.reply import Reply
+from bridgehead.smtp.server_state import State
 
 UNKNOWN_COMMAND: Final = Reply(500, "5.5.2", "Command not recognized")
 LINE_TOO_LONG: Final = Reply(500, "5.5.2", "Line too long")
@@ -48,3 +50,15 @@ RESET: Final = Reply(250, "2.0.0", "Reset")
 CANNOT_VERIFY: Final = Reply(252, "2.1.5", "Cannot verify, but will take mail for it")
 HELP: Final = Reply(214, "2.0.0", "See RFC 5321")
 BYE: Final = Reply(221, "2.0.0", "Closing the connection")
+
+ACCEPTANCE: Final[Mapping[State, bytes]] = {
+    State.MAIL_ASKED: SENDER_OK.encode(),
+    State.FIRST_RCPT_ASKED: RECIPIENT_OK.encode(),
+    State.RCPT_ASKED: RECIPIENT_OK.encode(),
+    State.DATA_ASKED: START_DATA.encode(),
+    State.CHUNK_ASKED: b"",
+    State.LAST_CHUNK_ASKED: b"",
+    State.END_ASKED: ACCEPTED.encode(),
+    State.CREDENTIALS_ASKED: AUTH_DONE.encode(),
+}
+"""The usual positive reply to each question, encoded once."""

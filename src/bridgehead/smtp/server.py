@@ -43,18 +43,6 @@ from bridgehead.smtp.offer import Offer
 from bridgehead.smtp.receive_buffer import INCOMPLETE, TOO_LONG, ReceiveBuffer
 from bridgehead.smtp.server_state import COMMANDS, QUESTIONS, TABLE, Input, State
 
-_ACCEPTANCE: Final = {
-    State.MAIL_ASKED: replies.SENDER_OK.encode(),
-    State.FIRST_RCPT_ASKED: replies.RECIPIENT_OK.encode(),
-    State.RCPT_ASKED: replies.RECIPIENT_OK.encode(),
-    State.DATA_ASKED: replies.START_DATA.encode(),
-    State.CHUNK_ASKED: b"",
-    State.LAST_CHUNK_ASKED: b"",
-    State.END_ASKED: replies.ACCEPTED.encode(),
-    State.CREDENTIALS_ASKED: replies.AUTH_DONE.encode(),
-}
-"""The usual positive reply to each question, encoded once."""
-
 _CONTENT: Final = frozenset({State.DATA, State.CHUNK, State.LAST_CHUNK})
 _CHUNK_QUESTIONS: Final = frozenset({State.CHUNK_ASKED, State.LAST_CHUNK_ASKED})
 _LAST_OF_GROUP: Final = frozenset({b"EHLO", b"HELO", b"DATA", b"AUTH"})
@@ -65,6 +53,17 @@ NOOP, VRFY and QUIT belong to the list too, but nothing can be smuggled behind t
 _DROP_THE_REST: Final = frozenset({b"QUIT", b"STARTTLS"})
 """What follows these is thrown away anyway."""
 
+# Bound to names once: looking a member up in its enumeration costs as much as the table itself.
+_IN_AUTHENTICATING: Final = State.AUTHENTICATING
+_IN_CREDENTIALS_ASKED: Final = State.CREDENTIALS_ASKED
+_IN_DATA: Final = State.DATA
+_IN_DATA_ASKED: Final = State.DATA_ASKED
+_IN_END_ASKED: Final = State.END_ASKED
+_ON_ACCEPTED: Final = Input.ACCEPTED
+_ON_DATA: Final = Input.DATA
+_ON_MAIL: Final = Input.MAIL
+_ON_RCPT: Final = Input.RCPT
+
 
 class ServerConnection:
     """One session. Changed only through its methods, by its driver."""
@@ -74,13 +73,14 @@ class ServerConnection:
         """What is offered from the next command on; the driver replaces it when something changes."""
         self.is_authenticated = False
         self.is_tls = False
+        self.is_extended = False
+        """The client said EHLO, not HELO."""
         self.errors = 0
         """Faults of the client so far, refused recipients and credentials included."""
         self._limits = limits
         self._state = State.CONNECTED
         self._buffer = ReceiveBuffer()
         self._replies: list[bytes] = []
-        self._is_extended = False
         self._smtputf8 = False
         self._idle_commands = 0
         self._data = DataReader(0)
@@ -106,11 +106,6 @@ class ServerConnection:
         return self._state is State.CLOSED
 
     @property
-    def is_extended(self) -> bool:
-        """Whether the client said EHLO."""
-        return self._is_extended
-
-    @property
     def buffered(self) -> int:
         """Octets received and not yet used; the driver stops reading while there are some and a question is open."""
         return len(self._buffer)
@@ -134,11 +129,11 @@ class ServerConnection:
                     break
             elif state in COMMANDS:
                 event = self._read_command()
-            elif state is State.DATA:
+            elif state is _IN_DATA:
                 event = self._read_data()
             elif state in _CONTENT:
                 event = self._read_chunk()
-            elif state is State.AUTHENTICATING:
+            elif state is _IN_AUTHENTICATING:
                 event = self._read_authentication()
             else:
                 return None
@@ -167,13 +162,13 @@ class ServerConnection:
     def accept(self, reply: Reply | None = None) -> None:
         """Answer the last event positively, with the usual reply or another of the same class."""
         state = self._state
-        self._state = TABLE[state][Input.ACCEPTED]
-        self._replies.append(_ACCEPTANCE[state] if reply is None else reply.encode())
-        if state is State.DATA_ASKED:
+        self._state = TABLE[state][_ON_ACCEPTED]
+        self._replies.append(replies.ACCEPTANCE[state] if reply is None else reply.encode())
+        if state is _IN_DATA_ASKED:
             self._data = DataReader(self.offer.size_max)
-        elif state is State.END_ASKED:
+        elif state is _IN_END_ASKED:
             self._idle_commands = 0
-        elif state is State.CREDENTIALS_ASKED:
+        elif state is _IN_CREDENTIALS_ASKED:
             self.is_authenticated = True
 
     def refuse(self, reply: Reply) -> None:
@@ -202,7 +197,7 @@ class ServerConnection:
         self.offer = offer
         self.is_tls = True
         self.is_authenticated = False
-        self._is_extended = False
+        self.is_extended = False
         self._buffer.clear()
 
     # Lines
@@ -217,7 +212,7 @@ class ServerConnection:
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
         if buffer.position < len(buffer.octets) and (
-            verb in _LAST_OF_GROUP or (not self._is_extended and verb not in _DROP_THE_REST)
+            verb in _LAST_OF_GROUP or (not self.is_extended and verb not in _DROP_THE_REST)
         ):
             return self._unsynchronized()
         act = self._VERBS.get(verb)
@@ -239,35 +234,35 @@ class ServerConnection:
         if name is None:
             return self._fault(replies.BAD_HELLO)
         self._move(Input.EHLO if is_extended else Input.HELO)
-        self._is_extended = is_extended
+        self.is_extended = is_extended
         self._send(self.offer.hello(is_extended))
         return self._idle(Hello(name, is_extended))
 
     def _mail(self, argument: bytes) -> Event:
-        if Input.MAIL not in TABLE[self._state]:
+        if _ON_MAIL not in TABLE[self._state]:
             return self._fault(self._sequence_reply())
-        mail = parse_mail(argument, self._is_extended, self._limits)
+        mail = parse_mail(argument, self.is_extended, self._limits)
         if isinstance(mail, Reply):
             return self._fault(mail)
         self._smtputf8 = mail.smtputf8
-        self._move(Input.MAIL)
+        self._move(_ON_MAIL)
         return mail
 
     def _rcpt(self, argument: bytes) -> Event:
-        if Input.RCPT not in TABLE[self._state]:
+        if _ON_RCPT not in TABLE[self._state]:
             return self._fault(self._sequence_reply())
-        recipient = parse_rcpt(argument, self._is_extended, self._smtputf8, self._limits)
+        recipient = parse_rcpt(argument, self.is_extended, self._smtputf8, self._limits)
         if isinstance(recipient, Reply):
             return self._fault(recipient)
-        self._move(Input.RCPT)
+        self._move(_ON_RCPT)
         return recipient
 
     def _start_data(self, argument: bytes) -> Event:
         if argument:
             return self._fault(replies.NO_ARGUMENT)
-        if Input.DATA not in TABLE[self._state]:
+        if _ON_DATA not in TABLE[self._state]:
             return self._fault(self._sequence_reply())
-        self._move(Input.DATA)
+        self._move(_ON_DATA)
         return DataBegin(is_chunked=False)
 
     def _bdat(self, argument: bytes) -> Event | None:
@@ -278,7 +273,7 @@ class ServerConnection:
             self._end()
             return fault
         step = Input.BDAT_LAST if chunk.is_last else Input.BDAT
-        if not self._is_extended or step not in TABLE[self._state]:
+        if not self.is_extended or step not in TABLE[self._state]:
             # Its octets are on their way all the same.
             self._unwanted, self._unwanted_reply = chunk.octets, self._sequence_reply()
             return None
@@ -340,7 +335,7 @@ class ServerConnection:
     def _auth_refusal(self) -> Reply | None:
         if self.is_authenticated:
             return replies.AUTH_TWICE
-        if not self.offer.mechanisms or not self._is_extended:
+        if not self.offer.mechanisms or not self.is_extended:
             return replies.AUTH_NEEDS_TLS if self.offer.auth_after_tls else replies.AUTH_UNAVAILABLE
         return None if Input.AUTH in TABLE[self._state] else self._sequence_reply()
 
