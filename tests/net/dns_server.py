@@ -39,6 +39,8 @@ class DnsServer:
     ttl: int = 60
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     """`("udp", "fabrikam.com", "MX")`."""
+    clients: list[object] = field(default_factory=list)
+    """Where each question by UDP came from."""
     port: int = 0
 
     @property
@@ -100,6 +102,7 @@ class _Udp(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         assert self._transport is not None
+        self._server.clients.append(addr)
         for wire in self._server.answer(data, "udp"):
             self._transport.sendto(wire, addr)
 

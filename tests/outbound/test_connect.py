@@ -78,6 +78,11 @@ async def closes_at_once(peer: Peer) -> None:
     peer.drop()
 
 
+async def hangs_at_ehlo(peer: Peer) -> None:
+    await peer.say("220 scripted.test")
+    await peer.wait_gone()
+
+
 async def talks_nonsense(peer: Peer) -> None:
     await peer.say("HTTP/1.1 400 Bad Request")
 
@@ -92,6 +97,7 @@ FAILURES: dict[str, tuple[Script, Stage, int, bool]] = {
     "no greeting": (hangs_at_greeting, Stage.GREETING, 0, True),
     "closed at once": (closes_at_once, Stage.GREETING, 0, True),
     "not SMTP": (talks_nonsense, Stage.GREETING, 0, True),
+    "no answer to EHLO": (hangs_at_ehlo, Stage.HELLO, 0, False),
     "EHLO 550": (polite(Manners(replies={"EHLO": "550 5.7.1 No"})), Stage.HELLO, 550, False),
     "EHLO 451": (polite(Manners(replies={"EHLO": "451 4.7.1 Later"})), Stage.HELLO, 451, False),
 }

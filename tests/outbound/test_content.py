@@ -28,6 +28,11 @@ def test_body_goes_as_it_is_where_it_may() -> None:
     assert fit(body, SEVEN, NOT_OFFERED) is body
 
 
+def test_smtputf8_message_is_left_to_be_refused_for_that() -> None:
+    body = Body(len(BARE), BARE)
+    assert fit(body, msgspec.structs.replace(EIGHT, smtputf8=True), NOT_OFFERED) is body
+
+
 def test_eight_bit_body_is_converted_from_memory_and_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(MIME)
     for body in (Body(len(MIME), MIME), Body(len(MIME), None, tmp_path / "body")):

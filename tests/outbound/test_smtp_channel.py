@@ -13,10 +13,12 @@ import pytest
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as AiosmtpdEnvelope
 
+from bridgehead.core.organization import Security, TlsLevel
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Scope
 from bridgehead.outbound.contract import Attempted, Channel, Transaction, Unavailable
 from bridgehead.outbound.timeouts import Timeouts
 from bridgehead.spool.contract import Body
+from tests.net.certificates import AUTHORITY
 from tests.outbound.channel_contract import Behaviour, ChannelContract, Owner, transaction
 from tests.outbound.scripted_server import ADDRESS, Manners, Peer, Script, ScriptedServer, polite, serve
 from tests.outbound.wire import HASTY, PATIENT, Wire, dialer, smart_host, to_smart_hosts
@@ -241,13 +243,30 @@ def from_file(path: Path, content: bytes, size: int | None = None) -> Transactio
 
 
 async def test_large_body_is_streamed_from_its_file(tmp_path: Path) -> None:
-    content = b"Subject: large\r\n\r\n" + b"".join(b".%07d\r\n" % number for number in range(300_000))
+    content = b"Subject: large\r\n\r\n" + b"".join(b".%0500d\r\n" % number for number in range(6000))
     owner = Owner()
     async with serve() as server:
         channel = await opened(server, owner)
         channel.send(from_file(tmp_path / "body", content), owner.done)
         await owner.wait(attempts=1)
         assert isinstance(owner.attempts[0].outcomes[0], Delivered)
+        assert server.messages == [content]
+        channel.close()
+        await owner.wait(ends=1)
+
+
+async def test_large_body_is_streamed_inside_tls(tmp_path: Path) -> None:
+    content = b"Subject: large\r\n\r\n" + (b"x" * 900 + b"\r\n") * 3000
+    owner = Owner()
+    async with serve(polite(Manners(tls=AUTHORITY.context("smart.test")))) as server:
+        destination = to_smart_hosts(smart_host(server.port), security=Security(tls=TlsLevel.REQUIRE))
+        channel = await dialer().open(destination, owner.closed)
+        assert not isinstance(channel, Unavailable)
+        channel.send(from_file(tmp_path / "body", content), owner.done)
+        await owner.wait(attempts=1)
+        outcome = owner.attempts[0].outcomes[0]
+        assert isinstance(outcome, Delivered)
+        assert outcome.tls.startswith("TLSv1.3")
         assert server.messages == [content]
         channel.close()
         await owner.wait(ends=1)

@@ -16,6 +16,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
+from bridgehead.core.error import BridgeheadError
+
 Endpoint: TypeAlias = tuple[str, int]
 """Address and port of a name server."""
 
@@ -23,7 +25,7 @@ UDP_PAYLOAD: Final = 1232
 """Octets of an answer by UDP that pass any path unfragmented (the 2020 "flag day" figure)."""
 
 
-class ExchangeError(Exception):
+class ExchangeError(BridgeheadError):
     """This server gave no usable answer; the text says why. Private to `net`: callers make it a `DnsFault`."""
 
 

@@ -55,6 +55,9 @@ FAULT_TTL: Final = 5.0
 NEGATIVE_TTL: Final = 60.0
 """Seconds a "no" without an SOA record is remembered."""
 
+RESOLVERS_MAX: Final = 64
+"""Lists of name servers; an organization that names more starts with empty caches now and then."""
+
 
 @dataclass(frozen=True, slots=True)
 class ResolverTimeouts:
@@ -167,13 +170,13 @@ class Resolver:
         for _ in range(ROUNDS):
             for server in self._servers:
                 try:
-                    return _read(await ask(server, name, kind, self._timeouts.step), kind)
+                    return _read(await ask(server, name, kind, self._timeouts.step))
                 except ExchangeError as error:
                     trouble = str(error)
         return DnsFault(trouble), FAULT_TTL, None
 
 
-def _read(message: dns.message.Message, kind: str) -> tuple[Answer, float, str | None]:
+def _read(message: dns.message.Message) -> tuple[Answer, float, str | None]:
     """What a message says, for how many seconds, and the alias to ask about next, if any."""
     if not isinstance(message, dns.message.QueryMessage):
         raise ExchangeError("the answer is no answer to a query")
@@ -219,6 +222,8 @@ class Resolvers:
         if resolver is None:
             servers = dns_servers or read_name_servers(_text(self._resolv_conf))
             resolver = Resolver([read_endpoint(server) for server in servers], self._clock, self._hosts)
+            if len(self._resolvers) >= RESOLVERS_MAX:
+                self._resolvers.clear()
             self._resolvers[dns_servers] = resolver
         return resolver
 

@@ -141,14 +141,8 @@ class _Attempt:
             is_open = True
         except _StoppedError as error:
             return self._failure(error.stage, error.reply)
-        except TimeoutError:
-            return self._failure(self.stage, Reply(0, "4.4.1", "timed out"))
-        except ssl.SSLError as error:
-            return self._failure(self.stage, Reply(0, "4.7.5", describe_error(error)))
-        except OSError as error:
-            return self._failure(self.stage, Reply(0, "4.4.1", _words(error)))
-        except ProtocolError as error:
-            return self._failure(self.stage, Reply(0, "4.5.0", str(error)))
+        except (TimeoutError, OSError, ProtocolError) as error:
+            return self._failure(self._reached(channel), _trouble(error))
         finally:
             if not is_open:
                 channel.leave()
@@ -229,6 +223,11 @@ class _Attempt:
                 if not isinstance(event, wanted):
                     raise ProtocolError(f"{type(event).__name__} instead of {wanted.__name__}")
 
+    def _reached(self, channel: SmtpChannel) -> Stage:
+        """The stage that failed: one wait covers greeting and EHLO, and a greeting may have come."""
+        greeted = self.stage is Stage.GREETING and channel.connection.replies
+        return Stage.HELLO if greeted else self.stage
+
     def _failure(self, stage: Stage, reply: Reply) -> HostFailure:
         return HostFailure(str(self.candidate), stage, reply)
 
@@ -247,10 +246,16 @@ def _source(source_addresses: tuple[str, ...], address: str) -> str:
     return next((one for one in source_addresses if ipaddress.ip_address(one).version == version), "")
 
 
-def _words(error: OSError) -> str:
-    """`"connection refused"` instead of a text full of numbers."""
-    if error.errno and error.strerror and "Connect call failed" not in error.strerror:
-        return error.strerror.lower()
-    if error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error) or type(error).__name__
+def _trouble(error: OSError | ProtocolError) -> Reply:
+    """What went wrong, in words: `"connection refused"` instead of a text full of numbers."""
+    match error:
+        case ProtocolError():
+            return Reply(0, "4.5.0", str(error))
+        case TimeoutError() if not error.errno:  # ours, not the kernel's
+            return Reply(0, "4.4.1", "timed out")
+        case ssl.SSLError():
+            return Reply(0, "4.7.5", describe_error(error))
+        case OSError() if error.errno:
+            return Reply(0, "4.4.1", os.strerror(error.errno).lower())
+        case _:
+            return Reply(0, "4.4.1", str(error) or type(error).__name__)

@@ -23,6 +23,8 @@ def fit(body: Body, envelope: Envelope, extensions: Extensions) -> Body | Reply:
     """
     if not envelope.has_eight_bit or extensions.eight_bit_mime:
         return body
+    if envelope.smtputf8 and not extensions.smtputf8:
+        return body  # 5.6.7 is the better answer, and the transaction gives it
     converted: bytes | None = None
     try:
         if body.content is not None:
