@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bridgehead.cli.invocation import Exit, common_options, invocation
+from bridgehead.cli.invocation import Exit, invocation, shared_options
 from bridgehead.cli.text import count
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ WARNINGS_EXIT = 1
 
 @click.command(epilog="Example: bridgehead check /etc/bridgehead/bridgehead.toml && systemctl reload bridgehead")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@common_options
+@shared_options
 @click.pass_context
 def check(context: click.Context, file: Path | None, config: Path | None, json: bool) -> int:
     """Find every error and warning in FILE, or in the file that the server would take.

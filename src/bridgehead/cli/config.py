@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from bridgehead.cli.invocation import common_options, invocation, write
+from bridgehead.cli.invocation import invocation, shared_options, write
 
 
 @click.group(epilog="Example: bridgehead config show --config bridgehead.toml")
-@common_options
+@shared_options
 @click.pass_context
 def config(context: click.Context, config: Path | None, json: bool) -> None:
     """Show the configuration and its schema."""
@@ -19,7 +19,7 @@ def config(context: click.Context, config: Path | None, json: bool) -> None:
 
 
 @config.command(epilog="Example: bridgehead config schema > bridgehead.schema.json")
-@common_options
+@shared_options
 @click.pass_context
 def schema(context: click.Context, config: Path | None, json: bool) -> None:
     """Print the JSON Schema of the configuration file.
@@ -32,7 +32,7 @@ def schema(context: click.Context, config: Path | None, json: bool) -> None:
 
 
 @config.command(epilog="Example: bridgehead config show --json | jq .connector")
-@common_options
+@shared_options
 @click.pass_context
 def show(context: click.Context, config: Path | None, json: bool) -> None:
     """Print the configuration with every default filled in and every path absolute; secrets stay references.

@@ -1,8 +1,8 @@
 """`bridgehead explain`: who may send to a recipient, and which way it goes; `core.explanation` laid out to be read.
 
 Which organization and link state answer: those of the running server; where none runs, the file's with every link
-up. A file that was named with `--config` and is not (yet) the one in force is what is asked about, with the link state
-of the running server. The first lines of the answer say which it was.
+up. A file that was named with `--config` and is not the one in force is what is asked about, with the link state of
+the running server. The first lines of the answer say which it was.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from bridgehead.cli.completion import connector_names, virtual_server_names
-from bridgehead.cli.invocation import Exit, Invocation, common_options, invocation
+from bridgehead.cli.invocation import Exit, Invocation, invocation, shared_options
 from bridgehead.cli.text import moment, paint, plain, table
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _EXITS: Final = {"routed": Exit.OK, "would wait": Exit.NOTHING, "refused": REFUS
     help="Take this connector as down; may be given more than once.",
 )
 @click.option("--assume-up", is_flag=True, help="Take every other connector as up.")
-@common_options
+@shared_options
 @click.pass_context
 def explain(context: click.Context, /, config: Path | None, json: bool, recipient: str, **asked: Any) -> int:
     """Say who may send to RECIPIENT, and which way it goes.

@@ -38,7 +38,7 @@ class Exit(IntEnum):
     TEMPORARY = 75
 
 
-def common_options(command: F) -> F:
+def shared_options(command: F) -> F:
     """Give a command `--config` and `--json`, so that they may also stand after the verb."""
     command = click.option("--json", "json", is_flag=True, help="Write JSON instead of text.")(command)
     return click.option(

@@ -15,7 +15,7 @@ from typing import Final
 import click
 
 from bridgehead import __version__
-from bridgehead.cli.invocation import Exit, Invocation, common_options, exit_code
+from bridgehead.cli.invocation import Exit, Invocation, shared_options, exit_code
 from bridgehead.core.error import BridgeheadError
 
 COMMANDS: Final = {
@@ -62,7 +62,7 @@ class LazyCommands(click.Group):
     epilog="Example: bridgehead check bridgehead.toml && bridgehead serve --config bridgehead.toml",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@common_options
+@shared_options
 @click.version_option(__version__, prog_name="bridgehead", message="%(prog)s %(version)s")
 @click.pass_context
 def bridgehead(context: click.Context, config: Path | None, json: bool) -> None:

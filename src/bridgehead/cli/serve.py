@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from bridgehead.cli.invocation import common_options, invocation
+from bridgehead.cli.invocation import shared_options, invocation
 
 
 @click.command(epilog="Example: bridgehead serve --config /etc/bridgehead/bridgehead.toml")
-@common_options
+@shared_options
 @click.pass_context
 def serve(context: click.Context, config: Path | None, json: bool) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP applies the configuration file again.

@@ -39,10 +39,15 @@ def width(text: str) -> int:
 def table(
     rows: Iterable[Sequence[str]], head: Sequence[str] = (), *, numbers: Iterable[int] = (), indent: str = ""
 ) -> str:
-    """Rows in columns as wide as needed; the columns `numbers` stand right. All rows have the same length."""
-    lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+    """Rows in columns as wide as needed; the columns `numbers` stand right. All rows have the same length.
+
+    Without rows there is no table either, not even its head.
+    """
+    lines = [list(row) for row in rows]
     if not lines:
         return ""
+    if head:
+        lines.insert(0, list(head))
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     right = set(numbers)
     text = ""

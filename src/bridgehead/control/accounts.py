@@ -216,10 +216,16 @@ class AccountsFile:
 
 
 def _keep_owner(descriptor: int, target: Path) -> None:
-    """Owner and group stay, so that the server can still read what root has changed; so does reading by the group."""
+    """Owner and group stay, so that the server can still read what root has changed; so does reading by the group.
+
+    What root makes anew belongs to the owner of the folder.
+    """
     try:
         old = target.stat()
     except FileNotFoundError:
+        folder = target.parent.stat()  # a new file in the state folder must be readable by the user who serves
+        if os.geteuid() == 0:
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
         return
     own = os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (own.st_uid, own.st_gid):
