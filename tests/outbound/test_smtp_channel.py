@@ -180,6 +180,20 @@ async def test_acceptance_before_the_content_is_not_believed() -> None:
     deferred(await attempt(accepts_too_early))
 
 
+async def test_nothing_is_sent_to_a_server_that_accepts_before_the_content(tmp_path: Path) -> None:
+    """It would have the message, and get it again."""
+    got: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await greet(peer, "PIPELINING")
+        await hears(peer, 3)
+        await peer.say("250 Ok", "250 Ok", "354 Go", "250 Queued")
+        got.append(await peer.reader.read())
+
+    deferred(await attempt(script, from_file(tmp_path / "body", b"Subject: x\r\n\r\nx\r\n")))
+    assert got in ([], [b""])
+
+
 async def speaks_unasked(peer: Peer) -> None:
     await greet(peer, "PIPELINING")
     await hears(peer, 3)

@@ -73,11 +73,12 @@ class SmtpChannel(asyncio.Protocol):
         """The session stands: from now on this is a `Channel`, and `closed` is called at its end."""
         self._closed = closed
         self._replies = self.connection.replies
-        self._wait(self._terms.timeouts.idle)
-        self._tick()
         if self._transport is None:  # lost since the last reply
             self._loop.call_soon(self._notify_closed)
-        elif self._trouble is not None or not self.connection.is_idle:  # or it said 421, or nonsense
+            return
+        self._wait(self._terms.timeouts.idle)
+        self._tick()
+        if self._trouble is not None or not self.connection.is_idle:  # or it said 421, or nonsense
             self._transport.abort()
 
     def send(self, transaction: Transaction, done: AttemptDone) -> None:
@@ -170,10 +171,10 @@ class SmtpChannel(asyncio.Protocol):
         try:
             connection.receive_data(data)
         except ProtocolError as error:
-            trouble = error
+            self._trouble = trouble = error
             self._is_closing = True
         if self._closed is None:
-            self._wake(trouble)
+            self._wake()
             return
         if connection.replies != self._replies:
             self._replies = connection.replies
@@ -197,7 +198,8 @@ class SmtpChannel(asyncio.Protocol):
         reply, scope = self._end or (Reply(0, "4.4.2", why), None)
         self.connection.fail(reply, scope)
         if self._closed is None:
-            self._wake(ConnectionResetError("the server closed the connection"))
+            self._trouble = self._trouble or ConnectionResetError("the server closed the connection")
+            self._wake()
             return
         self._see_events()
         if self._done is not None:
@@ -244,7 +246,8 @@ class SmtpChannel(asyncio.Protocol):
     def _send_content(self) -> None:
         """354 has come."""
         body = self._body
-        assert body is not None  # a transaction is under way
+        if body is None or self._trouble is not None:
+            return  # and nonsense with it: the connection is about to go, and must not carry a whole message first
         if body.content is not None:
             self.connection.send_content(body.content)
             self._wait(self._terms.timeouts.end)
@@ -348,11 +351,10 @@ class SmtpChannel(asyncio.Protocol):
             self._transport.write(data)
         return bool(data)
 
-    def _wake(self, trouble: Exception | None) -> None:
+    def _wake(self) -> None:
         """Hand what happened to `wait_event`."""
         while (event := self.connection.next_event()) is not None:
             self._events.append(event)
-        self._trouble = self._trouble or trouble
         if self._trouble is None:
             self._flush()
         if self._waiter is not None and not self._waiter.done() and (self._events or self._trouble):
