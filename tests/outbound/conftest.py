@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-ON_BOTH_LOOPS = {"test_smtp_channel.py", "test_connect.py", "test_dialer.py"}
+ON_BOTH_LOOPS = {"test_smtp_channel.py", "test_smtp_channel_content.py", "test_connect.py", "test_dialer.py"}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
