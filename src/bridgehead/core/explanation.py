@@ -6,6 +6,7 @@ How it looks on a terminal is the command line's business; the sentences that na
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -147,7 +148,7 @@ class Explanation(msgspec.Struct, frozen=True):
     connectors: tuple[ConnectorExplanation, ...]
 
 
-_RULES: Final = {
+_RULES: Final[Mapping[str, str]] = {
     Rule.KEPT: "Takes it.",
     Rule.DISABLED: "It is disabled.",
     Rule.OUT_OF_SCOPE: "Only servers of its own routing group may use it.",
@@ -173,6 +174,11 @@ _ADMISSIONS: Final = {
     Admission.UNROUTABLE: "The recipient does not exist, or nothing takes mail for it.",
 }
 _MALFORMED: Final = "This is no address."
+
+
+def rule_in_words(rule: str) -> str:
+    """The sentence for a `Rule` or `Unvisited`; the word itself where a later version wrote it."""
+    return _RULES.get(rule, rule)
 
 
 def explain(question: Question, organization: Organization, link_state: LinkState) -> Explanation:
