@@ -17,7 +17,7 @@ from tests.net.certificates import AUTHORITY, STRANGER
 def handshake(tls: ClientTls, server: ssl.SSLContext) -> str:
     """The description of the session; `ssl.SSLError` if it fails."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = tls.context.wrap_bio(to_client, to_server, server_hostname=tls.name)
+    client = tls.context.wrap_bio(to_client, to_server, server_hostname=tls.name or None)
     other = server.wrap_bio(to_server, to_client, server_side=True)
     ends: list[ssl.SSLObject] = [client, other]
     for _ in range(6):
@@ -65,6 +65,27 @@ def test_verify_refuses(asked: Security, server: ssl.SSLContext, words: str) -> 
     with pytest.raises(ssl.SSLCertVerificationError) as caught:
         handshake(ClientContexts().tls(asked, "smart.test", "mx.test"), server)
     assert words in describe_error(caught.value)
+
+
+NAMES = {
+    "mx.test": "mx.test",
+    "192.0.2.1": "192.0.2.1",
+    "2001:db8::1": "2001:db8::1",
+    "a_b.test": "a_b.test",
+    ".test": "",
+    "a..test": "",
+    "x" * 64 + ".test": "",
+    "a\\032b.test": "a\\032b.test",
+}
+
+
+@pytest.mark.parametrize(("host", "name"), NAMES.items(), ids=[name[:20] for name in NAMES])
+def test_name_that_no_host_can_have_is_not_sent(host: str, name: str) -> None:
+    """MX names come from DNS, which a stranger writes: none of them may stop us from trying TLS."""
+    tls = ClientContexts().tls(security(TlsLevel.OPPORTUNISTIC), "x.test", host)
+    assert tls.name == name
+    context = STRANGER.context("x.test")
+    assert handshake(tls, context)
 
 
 def test_contexts_are_made_once_for_each_set_of_anchors() -> None:

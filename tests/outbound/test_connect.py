@@ -161,6 +161,11 @@ TLS: dict[str, tuple[Security, Script, str | Stage]] = {
         polite(Manners(tls=GOOD)),
         Stage.HANDSHAKE,
     ),
+    "verify, a name that cannot be": (
+        security(TlsLevel.VERIFY, tls_domain="a..test"),
+        polite(Manners(tls=GOOD)),
+        Stage.HANDSHAKE,
+    ),
     "verify, not offered": (security(TlsLevel.VERIFY), polite(), Stage.STARTTLS),
 }
 

@@ -47,7 +47,7 @@ class ClientTls:
 
     context: ssl.SSLContext
     name: str
-    """Sent as SNI; with a context that verifies, what the certificate must be for."""
+    """Sent as SNI unless it is empty; with a context that verifies, what the certificate must be for."""
     verifies: bool
 
 
@@ -64,7 +64,7 @@ class ClientContexts:
         the recipient domain. The name of an MX host comes from DNS, which may be forged, and is never what we trust.
         """
         if security.tls is not TlsLevel.VERIFY:
-            return ClientTls(self._context(None), host, verifies=False)
+            return ClientTls(self._context(None), _sni(host), verifies=False)
         return ClientTls(self._context(security.ca_pem), security.tls_domain or name, verifies=True)
 
     def _context(self, anchors: bytes | None) -> ssl.SSLContext:
@@ -75,6 +75,15 @@ class ClientContexts:
                 self._contexts.clear()
             context = self._contexts[anchors] = _client_context(anchors)
         return context
+
+
+def _sni(host: str) -> str:
+    """The name to send, or empty: DNS may name hosts as no host can be named, and OpenSSL then refuses to begin."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return ""
+    return "" if host.startswith(".") else host
 
 
 def _client_context(anchors: bytes | None) -> ssl.SSLContext:

@@ -141,7 +141,10 @@ class SmtpChannel(asyncio.Protocol):
         if transport is None:
             raise ConnectionResetError("the server closed the connection")
         async with asyncio.timeout(seconds):
-            secured = await self._loop.start_tls(transport, self, tls.context, server_hostname=tls.name or None)
+            try:
+                secured = await self._loop.start_tls(transport, self, tls.context, server_hostname=tls.name or None)
+            except ValueError as error:  # a name to verify that OpenSSL does not take
+                raise ConnectionError(f"no TLS with the name {tls.name!r}: {error}") from error
         if secured is None:
             raise ConnectionResetError("the server closed the connection")
         self._transport = secured
