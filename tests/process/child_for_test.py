@@ -1,0 +1,30 @@
+"""A child process that answers what it is told: run by `test_child_process`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+from bridgehead.process.child_process import receive_descriptors
+from bridgehead.process.messages import Answered, Drain, Message, Pipe
+
+
+async def main() -> None:
+    ended = asyncio.Event()
+    lane = socket.socket(fileno=int(sys.argv[2]))
+
+    def received(message: Message) -> None:
+        if isinstance(message, Drain):
+            descriptors = receive_descriptors(lane, 250)
+            first = Path(f"/proc/self/fd/{descriptors[0]}").readlink()
+            pipe.send(Answered(os.getuid(), f"{sys.argv[3]} {len(descriptors)} {first}".encode()))
+
+    pipe = Pipe(received, ended.set)
+    await asyncio.get_running_loop().create_connection(lambda: pipe, sock=socket.socket(fileno=int(sys.argv[1])))
+    await ended.wait()
+
+
+asyncio.run(main())

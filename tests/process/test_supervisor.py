@@ -1,0 +1,102 @@
+"""A whole server: its workers are replaced when they die, a changed file is applied, SIGTERM drains."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+
+import pytest
+
+from bridgehead.control.control_socket import call
+from tests.peers.bridgehead import Bridgehead, smart_host
+from tests.peers.child import free_port, greets, wait_until
+from tests.peers.conftest import NewBridgehead
+from tests.peers.sink import Sink
+
+MESSAGE = "Subject: {subject}\r\n\r\nHello.\r\n"
+
+
+def send(port: int, subject: str) -> None:
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test") as client:
+        client.sendmail("amy@contoso.com", ["bob@fabrikam.com"], MESSAGE.format(subject=subject))
+
+
+def wait_subjects(sink: Sink, *subjects: str) -> None:
+    wanted = {subject.encode() for subject in subjects}
+    wait_until(lambda: wanted <= sink.counts(b"Subject").keys(), f"{subjects} at the next hop")
+
+
+@pytest.fixture
+def server(new_bridgehead: NewBridgehead, sink: Sink) -> Bridgehead:
+    made: Bridgehead = new_bridgehead()
+    made.configure(smart_host(sink.port))
+    return made
+
+
+def test_supervisor_relays_mail_and_ends_cleanly_at_sigterm(server: Bridgehead, sink: Sink) -> None:
+    server.start()
+    send(server.port, "one")
+    wait_subjects(sink, "one")
+    assert server.terminate() == 0
+    assert not (server.state / "control.sock").exists()
+
+
+def test_supervisor_starts_a_dead_worker_again_and_no_mail_is_lost(server: Bridgehead, sink: Sink) -> None:
+    server.start()
+    for round_ in range(3):
+        workers = [worker["pid"] for worker in call(server.state, "server")["workers"]]
+        os.kill(workers[round_ % 2], signal.SIGKILL)
+        wait_until(
+            lambda workers=workers: (
+                call(server.state, "server")["ready"]  # type: ignore[misc]  # bound now
+                and workers != [worker["pid"] for worker in call(server.state, "server")["workers"]]
+            ),
+            "a new worker",
+        )
+        send(server.port, f"after {round_}")
+    wait_subjects(sink, "after 0", "after 1", "after 2")
+    assert [event["event"] for event in server.events("child-ended")] == ["child-ended"] * 3
+
+
+def test_supervisor_applies_a_changed_file_without_dropping_a_session(server: Bridgehead, sink: Sink) -> None:
+    server.start()
+    old, new = server.port, free_port()
+    with smtplib.SMTP("127.0.0.1", old, local_hostname="client.test") as session:
+        session.ehlo()
+        server.port = new
+        server.configure(smart_host(sink.port))
+        assert server.reload() == "reload"
+        wait_until(lambda: greets(new), "a greeting on the new port")
+        wait_until(lambda: not greets(old), "the old port closed")
+        session.sendmail("amy@contoso.com", ["bob@fabrikam.com"], MESSAGE.format(subject="old session"))
+    send(new, "new port")
+    wait_subjects(sink, "old session", "new port")
+
+
+def test_supervisor_keeps_the_old_configuration_when_the_changed_file_has_errors(
+    server: Bridgehead, sink: Sink
+) -> None:
+    server.start()
+    before = call(server.state, "server")["generation"]
+    server.configure(smart_host(sink.port, "allow_relay = true"))
+    assert server.reload() == "reload-refused"
+    status = call(server.state, "server")
+    assert status["generation"] == before
+    assert "allow_relay" in status["refusals"][0]
+    send(server.port, "still serving")
+    wait_subjects(sink, "still serving")
+
+
+def test_supervisor_lets_fewer_workers_adopt_the_mail_of_those_that_are_gone(server: Bridgehead, sink: Sink) -> None:
+    server.configure(smart_host(free_port()), workers=3)
+    server.start()
+    for number in range(12):
+        send(server.port, f"waiting {number}")
+    assert server.terminate() == 0
+    assert {path.name for path in (server.state / "spool").glob("p*.db")} == {"p0.db", "p1.db", "p2.db"}
+    server.configure(smart_host(sink.port), workers=1)
+    server.start()
+    wait_subjects(sink, *(f"waiting {number}" for number in range(12)))
+    assert server.terminate() == 0
+    assert {path.name for path in (server.state / "spool").glob("p*.db")} == {"p0.db"}

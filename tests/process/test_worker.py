@@ -1,0 +1,52 @@
+"""What a worker is made of works together: maildir and smart host, sendmail's socket, statistics."""
+
+from __future__ import annotations
+
+import smtplib
+from pathlib import Path
+
+from bridgehead.control.control_socket import call
+from bridgehead.inbound.submission_client import Submission, submit
+from tests.peers.bridgehead import smart_host
+from tests.peers.child import wait_until
+from tests.peers.conftest import NewBridgehead
+from tests.peers.sink import Sink
+
+ACCEPTED_DOMAIN = """
+[[accepted_domain]]
+domain = "contoso.com"
+deliver = "maildir:{folder}/{{domain}}/{{local}}"
+"""
+
+
+def test_worker_splits_a_message_between_a_maildir_and_the_smart_host(
+    new_bridgehead: NewBridgehead, sink: Sink, tmp_path: Path
+) -> None:
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port) + ACCEPTED_DOMAIN.format(folder=tmp_path / "mail"))
+    server.start()
+    with smtplib.SMTP("127.0.0.1", server.port, local_hostname="client.test") as client:
+        client.sendmail("amy@contoso.com", ["bob@contoso.com", "eve@fabrikam.com"], "Subject: both\r\n\r\nHi.\r\n")
+    inbox = tmp_path / "mail" / "contoso.com" / "bob" / "new"
+    wait_until(lambda: inbox.is_dir() and len(list(inbox.iterdir())) == 1, "the message in bob's maildir")
+    wait_until(lambda: len(sink.received) == 1, "the message at the smart host")
+    assert b"Subject: both\n" in next(inbox.iterdir()).read_bytes()
+    assert [line.partition(b">")[0] for line in sink.received[0].recipients] == [b"<eve@fabrikam.com"]
+    wait_until(lambda: call(server.state, "statistics")["spooled"] == 0, "an empty spool")
+
+
+def test_worker_takes_mail_of_local_programs_by_the_submission_socket(
+    new_bridgehead: NewBridgehead, sink: Sink
+) -> None:
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port))
+    server.start()
+    answer = submit(
+        server.state / "submit.sock",
+        Submission(("eve@fabrikam.com",), sender="cron@contoso.com"),
+        [b"Subject: from a program\r\n\r\nHi.\r\n"],
+    )
+    assert answer.error == ""
+    wait_until(lambda: sink.counts(b"Subject") == {b"from a program": 1}, "the message at the smart host")
+    assert sink.received[0].header(b"Date")
+    assert sink.received[0].header(b"Message-ID")

@@ -1,0 +1,42 @@
+"""The life of a worker: messages in order, and an end of its own when the supervisor is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from bridgehead.process.messages import Drain, Granted, Ready
+from bridgehead.process.worker_main import Inbox
+from tests.peers.bridgehead import smart_host
+from tests.peers.child import wait_until
+from tests.peers.conftest import NewBridgehead
+from tests.peers.sink import Sink
+
+
+async def test_inbox_hands_out_messages_in_order_and_waits_for_the_next() -> None:
+    inbox = Inbox()
+    inbox.put(Ready())
+    inbox.put(Granted(1, is_granted=True))
+    assert await inbox.next() == Ready()
+    assert await inbox.next() == Granted(1, is_granted=True)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(inbox.next())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        inbox.put(Drain(1.0))
+    assert waiting.result() == Drain(1.0)
+
+
+def test_worker_ends_by_itself_when_the_supervisor_was_killed(new_bridgehead: NewBridgehead, sink: Sink) -> None:
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port), drain="1s")
+    server.start()
+    supervisor, *children = server.running.process_ids()
+    assert len(children) == 2
+    os.kill(supervisor, signal.SIGKILL)
+    server.running.wait_exit()
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the end of both workers")
+    server.start()
+    assert server.terminate() == 0
