@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -52,17 +53,20 @@ class Invocation:
 
     config: Path | None = None
     json: bool = False
+    _loaded: Loaded | None = field(default=None, init=False)
 
     def with_options(self, config: Path | None, *, json: bool) -> Invocation:
         """The options of a command over those before the verb."""
         return Invocation(config or self.config, json or self.json)
 
     def load(self) -> Loaded:
-        """The configuration with all its issues; also where it has errors."""
-        from bridgehead.control.configuration.find import find
-        from bridgehead.control.configuration.load import load
+        """The configuration with all its issues; also where it has errors. Read once."""
+        if self._loaded is None:
+            from bridgehead.control.configuration.find import find
+            from bridgehead.control.configuration.load import load
 
-        return load(find(str(self.config or ""), os.environ, uid=os.geteuid()))
+            self._loaded = load(find(str(self.config or ""), os.environ, uid=os.geteuid()))
+        return self._loaded
 
     def configuration(self) -> Configuration:
         """The configuration, or an exit with code 2 and every error of the file on standard error."""
@@ -79,12 +83,14 @@ class Invocation:
         loaded = self.load()
         if loaded.configuration is not None:
             return Path(loaded.configuration.node.state_dir)
-        from bridgehead.control.control_socket import is_running
+        from bridgehead.cli.state_folder import state_folder
+        from bridgehead.control.control_socket import NAME, is_running
 
-        folder = _state_dir_of(loaded)
-        if folder is None or not is_running(folder):
-            raise _refused(loaded)
-        return folder
+        with suppress(ConfigurationError):  # those of `load` say more
+            folder = state_folder(self.config, os.environ, uid=os.geteuid(), holds=(NAME,))
+            if is_running(folder):
+                return folder
+        raise _refused(loaded)
 
     def call(self, verb: str, **arguments: Any) -> Any:
         """Ask the running server; `NotRunningError` where there is none."""
@@ -110,25 +116,6 @@ def _refused(loaded: Loaded) -> ConfigurationError:
     from bridgehead.control.configuration.issue import render_text
 
     return ConfigurationError(f"the configuration cannot be used\n{render_text(loaded.errors).rstrip()}")
-
-
-def _state_dir_of(loaded: Loaded) -> Path | None:
-    """What a file with errors says of `state_dir`, its other contents left out; `None` where it cannot be read."""
-    import tomllib
-
-    from bridgehead.control.configuration.load import load_text
-
-    try:
-        document = tomllib.loads(loaded.path.read_text(encoding="utf-8-sig")) if loaded.path else {}
-    except (OSError, ValueError):
-        document = {}
-    node = document.get("node")
-    named = node.get("state_dir", "") if isinstance(node, dict) else ""
-    if not isinstance(named, str):
-        return None
-    # A JSON string is a TOML string too.
-    alone = load_text(f"[node]\nstate_dir = {msgspec.json.encode(named).decode()}\n", loaded.path)
-    return Path(alone.configuration.node.state_dir) if alone.configuration else None
 
 
 def write(text: str) -> None:
