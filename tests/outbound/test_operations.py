@@ -229,3 +229,10 @@ async def test_held_mail_that_is_bounced_is_told_as_failed(tmp_path: Path) -> No
         assert [event.reply for event in office.events_of(Step.FAILED)] == [
             "Returned by the postmaster of this system"
         ]
+
+
+async def test_a_dry_run_of_release_counts_held_mail_alone(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        await stuck(office)
+        await operations(office).perform(Verb.HOLD, Selection(sender=""))
+        assert await operations(office).count(EVERYTHING, Verb.RELEASE) == Affected(1, 1)

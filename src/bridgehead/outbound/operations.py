@@ -81,12 +81,12 @@ class Operations:
         """The rows of one message; empty if it does not wait here."""
         return await self.rows(Selection(frozenset((message_id,))))
 
-    async def count(self, selection: Selection) -> Affected:
-        """What a verb would do to a selection."""
+    async def count(self, selection: Selection, verb: Verb | None = None) -> Affected:
+        """What a verb would do to a selection: `release` concerns held mail alone, the others all of it."""
         messages: set[MessageId] = set()
         recipients = busy = 0
         async for message, entry, queue in self._messages(selection):
-            chosen = _chosen(message, entry, selection)
+            chosen = _chosen(message, entry, selection, verb)
             if chosen and entry in queue.active:
                 busy += 1
             elif chosen:
@@ -101,9 +101,7 @@ class Operations:
         under_way = asyncio.Semaphore(UNDER_WAY_MAX)
         woken: dict[Queue, set[Entry]] = {}
         async for message, entry, queue in self._messages(selection):
-            chosen = _chosen(message, entry, selection)
-            if verb is Verb.RELEASE:
-                chosen = [one for one in chosen if message.states.get(one, FRESH).hold is not Hold.NONE]
+            chosen = _chosen(message, entry, selection, verb)
             if not chosen:
                 continue
             if entry in queue.active:
@@ -209,11 +207,13 @@ class Operations:
         return row(message.message_id, message.envelope, message.states, recipients, place)
 
 
-def _chosen(message: StoredMessage, entry: Entry, selection: Selection) -> list[int]:
-    """The ordinals of an entry that wait and are selected."""
+def _chosen(message: StoredMessage, entry: Entry, selection: Selection, verb: Verb | None = None) -> list[int]:
+    """The ordinals of an entry that wait, are selected, and concern the verb."""
     ordinals = set(waiting_ordinals(entry, message.envelope.recipients))
     return [
         one.ordinal
         for one in waiting(message.envelope, message.states)
-        if one.ordinal in ordinals and selection.includes_recipient(one)
+        if one.ordinal in ordinals
+        and selection.includes_recipient(one)
+        and (verb is not Verb.RELEASE or message.states.get(one.ordinal, FRESH).hold is not Hold.NONE)
     ]
