@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import redirect_stderr, redirect_stdout
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,13 @@ def configuration(folder: Path) -> Path:
     path = folder / "bridgehead.toml"
     path.write_text('[node]\nstate_dir = "state"\nvolatile_state = true\n')
     return path
+
+
+@contextmanager
+def in_time_zone(name: str) -> Iterator[None]:
+    """This process is in another time zone for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()

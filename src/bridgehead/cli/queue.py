@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from bridgehead.cli.invocation import Exit, Invocation, shared_options, invocation
+from bridgehead.cli.invocation import Exit, Invocation, invocation, shared_options
 from bridgehead.cli.selection import arguments_of, selecting
 
 if TYPE_CHECKING:
