@@ -62,10 +62,7 @@ class BridgeheadRelay:
             # Postfix's `smtp_connection_reuse_count_limit` is off as shipped, so this must not be the narrow place.
             "messages_per_connection = 1000",
         )
-        self._server.configure(more, workers=workers)
-        if volatile:
-            text = self._server.configuration.read_text().replace("[node]\n", "[node]\nvolatile_state = true\n", 1)
-            self._server.configuration.write_text(text)
+        self._server.configure(more, workers=workers, volatile=volatile)
         self._server.start()
         self.port = self._server.port
 

@@ -17,6 +17,7 @@ PROGRAM = Path(sys.executable).with_name("bridgehead")
 CONFIGURATION = """\
 [node]
 state_dir = "{state}"
+volatile_state = {volatile}
 workers = {workers}
 console = "{console}"
 drain = "{drain}"
@@ -74,8 +75,12 @@ class Bridgehead:
         workers: int = 2,
         drain: str = "15s",
         console: str = "",
+        volatile: bool = True,
     ) -> None:
-        """Write the file; `more` holds connectors and domains, the others go into their tables."""
+        """Write the file; `more` holds connectors and domains, the others go into their tables.
+
+        `volatile`: temporary folders often lie in memory, and no test cuts the power.
+        """
         listen = [f'"127.0.0.1:{self.port}"']
         if self.tls_port:
             listen.append(f'{{ address = "127.0.0.1:{self.tls_port}", tls = "implicit" }}')
@@ -84,6 +89,7 @@ class Bridgehead:
             workers=workers,
             console=console,
             drain=drain,
+            volatile=str(volatile).lower(),
             listen=", ".join(listen),
             virtual_server=virtual_server,
             delivery=delivery,

@@ -141,7 +141,7 @@ def wait_greeting(child: Child, *ports: int) -> None:
     """Return when all ports greet; fail at once, with the log, when the child ends before that."""
 
     def ready() -> bool:
-        assert child.is_running, f"ended with status {child.wait_exit()} at start:\n{child.tail()}"
+        assert child.is_running, f"ended with status {child.wait_exit()} at start"
         return all(greets(port) for port in ports)
 
     try:
