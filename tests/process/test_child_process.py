@@ -13,7 +13,7 @@ from bridgehead.process import child_process
 from bridgehead.process.child_process import Identity
 from bridgehead.process.messages import Answered, Drain, Message
 
-CHILD = "tests.process.child_for_test"
+CHILD = "tests.process.told_child"
 
 
 async def converse(user: str, path: Path) -> Answered:
