@@ -5,6 +5,7 @@ Names are read from the configuration, with errors or without: a shell that comp
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -43,6 +44,9 @@ def virtual_server_names(context: click.Context, _parameter: click.Parameter, in
 
 def _organization(context: click.Context) -> Organization | None:
     """The organization of the file that the command line names so far."""
-    outer = context.parent.params.get("config") if context.parent else None
-    loaded = Invocation(context.params.get("config") or outer).load()
+    config: Path | None = None
+    place: click.Context | None = context
+    while config is None and place is not None:
+        config, place = place.params.get("config"), place.parent
+    loaded = Invocation(config).load()
     return loaded.configuration.organization if loaded.configuration else None

@@ -114,8 +114,8 @@ def _ask_server(given: Invocation, question: Question, organization: Organizatio
 
 def _complete(question: Question, server: str, organization: Organization | None) -> Question:
     """The question with what goes without saying: this server, and the client's names where a list wants names."""
-    given_place = question.server or question.virtual_server
-    question = question if given_place else msgspec.structs.replace(question, server=server)
+    if not question.server and "/" not in question.virtual_server:  # a key names its server
+        question = msgspec.structs.replace(question, server=server)
     if not question.client or organization is None:
         return question
     if not any(one.relay.clients.domains or one.connection.clients.domains for one in organization.virtual_servers):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import SystemRandom
 from typing import Final
@@ -143,7 +144,15 @@ class Trial:
             if await self._rehearse(session, watch):
                 await self._send(session, watch)
         finally:
-            session.leave()
+            await self._say_goodbye(session)
+
+    async def _say_goodbye(self, session: SmtpChannel) -> None:
+        """QUIT, and wait a little for the answer: servers complain in their logs about those who just hang up."""
+        if session.connection.is_idle:
+            with suppress(OSError, ProtocolError):
+                session.connection.quit()
+                await session.wait_event(self.timeouts.goodbye)
+        session.leave()
 
     async def _rehearse(self, session: SmtpChannel, watch: Watch) -> bool:
         """MAIL, RCPT and RSET; whether a message may follow."""
@@ -173,13 +182,15 @@ class Trial:
         if recipient is None or not self.plan.sends or self._is_sent:
             return
         self._is_sent = True
-        ended: asyncio.Future[Attempted] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Attempted] = loop.create_future()
+        closed: asyncio.Future[None] = loop.create_future()
         content = self._content(recipient)
         transaction = Transaction(
             MessageId(1), self._envelope(recipient, len(content)), (recipient,), Body(len(content), content)
         )
         watch.mute()  # MAIL and RCPT were told when they were rehearsed
-        session.carry(lambda: None)
+        session.carry(lambda: closed.set_result(None))
         session.send(transaction, ended.set_result)
         outcome = (await ended).outcomes[recipient.ordinal]  # bounded by the channel's own deadlines
         words = _words(outcome.reply)
@@ -187,6 +198,8 @@ class Trial:
             watch.passed(MESSAGE, words)
         else:
             watch.failed(MESSAGE, words)
+        session.close()
+        await closed  # bounded likewise
 
     def _envelope(self, recipient: Recipient, size: int) -> Envelope:
         return Envelope(self.plan.sender, (recipient,), size, time.time(), self.plan.bridgehead)
@@ -217,7 +230,7 @@ class Trial:
         if isinstance(session, SmtpChannel):
             if session.certificate is not None:
                 self._tell_certificate(candidate, session.certificate, unchecked.security)
-            session.leave()
+            await self._say_goodbye(session)
 
     def _tell_certificate(self, candidate: Candidate, certificate: bytes, security: Security) -> None:
         description = describe_certificate(certificate, time.time())
