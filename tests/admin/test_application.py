@@ -11,7 +11,7 @@ from httpx2 import ASGITransport, AsyncClient
 
 from bridgehead.admin.application import application
 from bridgehead.control.control_socket import ControlError, ControlServer, Request
-from bridgehead.control.statistics import Statistics
+from bridgehead.core.statistics import Statistics
 
 WORKERS = [{"index": 0, "ready": True}, {"index": 1, "ready": False}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridgehead.admin.metrics import render
-from bridgehead.control.statistics import DeliveryCount, QueueCount, Statistics
+from bridgehead.core.statistics import DeliveryCount, QueueCount, Statistics
 from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS
 
 SERVER = {

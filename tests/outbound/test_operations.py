@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridgehead.core.recipient_state import Hold
+from bridgehead.core.statistics import DeliveryCount
 from bridgehead.core.tracking import Step
 from bridgehead.outbound.listing import EVERYTHING, QueueState, Selection, rows_without_server
 from bridgehead.outbound.operations import Affected, Operations, Verb
@@ -218,7 +219,7 @@ async def test_statistics_count_by_connector_and_state(tmp_path: Path) -> None:
         office.dialer.hosts.clear()
         await operations(office).perform(Verb.RETRY, EVERYTHING)
         await office.settle()
-        assert office.dispatcher.statistics().deliveries == (("ISP", "delivered", 3),)
+        assert office.dispatcher.statistics().deliveries == (DeliveryCount("ISP", "delivered", 3),)
 
 
 async def test_held_mail_that_is_bounced_is_told_as_failed(tmp_path: Path) -> None:

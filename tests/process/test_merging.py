@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bridgehead.control.statistics import Statistics
+from bridgehead.core.statistics import Statistics
 from bridgehead.process.merging import MERGES
 
 CASES: list[tuple[str, list[Any], Any]] = [

@@ -242,10 +242,17 @@ def test_rcptmax_leaves_the_rest_for_the_next_transaction() -> None:
 
 # Broken connections
 
+SENT = "(the content and its end)"
+"""Not a reply: at this point the whole message goes out."""
+
 BREAKS = {
     "before any answer": ([], {0: Deferred(LOST, Scope.HOST, HOST), 1: Deferred(LOST, Scope.HOST, HOST)}),
     "after MAIL": ([OK], {0: Deferred(LOST, Scope.MESSAGE, HOST), 1: Deferred(LOST, Scope.MESSAGE, HOST)}),
     "after RCPT": ([OK, "550 5.1.1 No", OK], {0: NEVER, 1: Deferred(LOST, Scope.MESSAGE, HOST)}),
+    "after the whole message": (
+        [OK, OK, "550 5.1.1 No", GO, SENT],
+        {0: Deferred(LOST, Scope.MESSAGE, HOST, is_unconfirmed=True), 1: NEVER},
+    ),
     "with some remaining": (
         [OK, OK, "452 4.5.3 Enough"],
         {0: Deferred(LOST, Scope.MESSAGE, HOST), 1: Deferred(LOST, Scope.MESSAGE, HOST)},
@@ -257,7 +264,12 @@ BREAKS = {
 def test_lost_connection_defers_who_has_no_outcome(replies: list[str], outcomes: dict[int, object]) -> None:
     talk = greeted("PIPELINING")
     talk.begin(2)
-    talk.server(*replies)
+    for reply in replies:
+        if reply is SENT:
+            assert isinstance(talk.event(), ContentWanted)
+            talk.client.send_content(CONTENT)
+        else:
+            talk.server(reply)
     talk.client.fail(LOST)
     assert talk.ended() == TransactionEnded(outcomes, ())  # type: ignore[arg-type]  # the table holds plain objects
     assert talk.event() is None

@@ -21,8 +21,8 @@ from starlette.routing import Route
 
 from bridgehead.admin.metrics import render
 from bridgehead.control.control_socket import call
-from bridgehead.control.statistics import Statistics
 from bridgehead.core.error import BridgeheadError
+from bridgehead.core.statistics import Statistics
 
 
 def application(state_dir: Path) -> Starlette:

@@ -19,7 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from bridgehead.control.statistics import Statistics
+from bridgehead.core.statistics import Statistics
 from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS
 
 NATIVE: Final = "native"
@@ -103,9 +103,9 @@ class _Scrape(Collector):
         yield GaugeMetricFamily("bridgehead_spool_damaged", "Entries set aside as damaged.", value=statistics.damaged)
         yield GaugeMetricFamily("bridgehead_badmail", "DSNs that could not be delivered.", value=statistics.badmail)
         yield CounterMetricFamily(
-            "bridgehead_duplicates_possible",
+            "bridgehead_unconfirmed",
             "Transactions whose final reply was lost.",
-            value=statistics.duplicates_possible,
+            value=statistics.unconfirmed,
         )
         yield CounterMetricFamily(
             "bridgehead_events_dropped", "Tracking events that were lost.", value=statistics.events_dropped

@@ -17,7 +17,7 @@ from bridgehead.cli.invocation import Exit, Invocation, invocation, shared_optio
 from bridgehead.cli.text import age, amount, count, duration, moment, paint, plain, size, table
 
 if TYPE_CHECKING:
-    from bridgehead.control.statistics import QueueCount, Statistics
+    from bridgehead.core.statistics import QueueCount, Statistics
 
 ENTRIES_MAX: Final = 200_000
 """Messages counted on disk without a server: a few seconds."""
@@ -83,7 +83,7 @@ def _show_server(given: Invocation, server: dict[str, Any]) -> None:
 def _statistics(given: Invocation) -> tuple[Statistics, list[str]]:
     """What the workers count; where none can answer, nothing and why."""
     from bridgehead.control.control_socket import ControlError
-    from bridgehead.control.statistics import Statistics
+    from bridgehead.core.statistics import Statistics
 
     try:
         return msgspec.convert(given.call("statistics"), Statistics), []
@@ -172,8 +172,8 @@ def _server_warnings(server: dict[str, Any], statistics: Statistics) -> Iterator
             yield f'connector "{connector["name"]}" is down since {moment(connector["down_since"])}: {test}'
     if statistics.events_dropped:
         yield f"{count(statistics.events_dropped, 'tracking event')} lost: the disk could not keep up"
-    if statistics.duplicates_possible:
-        times = count(statistics.duplicates_possible, "final reply was", "final replies were")
+    if statistics.unconfirmed:
+        times = count(statistics.unconfirmed, "final reply was", "final replies were")
         yield f"{times} lost on the way: those messages were sent again, so a duplicate is possible"
 
 
@@ -202,7 +202,7 @@ def _seen_on_disk(state_dir: Path) -> tuple[Seen, list[str]]:
     """What waits in the spool, and what cannot be said of it."""
     import sqlite3
 
-    from bridgehead.control.statistics import QueueCount
+    from bridgehead.core.statistics import QueueCount
     from bridgehead.outbound.hand_back import Badmail
     from bridgehead.outbound.listing import EVERYTHING, rows_without_server
     from bridgehead.spool.read_only import ReadOnlySpool

@@ -43,6 +43,8 @@ class Deferred(msgspec.Struct, frozen=True):
     host: str = ""
     is_connect_failure: bool = False
     """Every host failed in connect, greeting or TLS handshake: counts towards the connector being down."""
+    is_unconfirmed: bool = False
+    """The whole message went out and no final reply came: the peer may have it, and gets it again."""
 
 
 class Failed(msgspec.Struct, frozen=True):

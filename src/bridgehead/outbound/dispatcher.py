@@ -22,6 +22,7 @@ from bridgehead.core.link_state import ALL_UP, LinkState
 from bridgehead.core.organization import Organization
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Scope
 from bridgehead.core.recipient_state import Hold
+from bridgehead.core.statistics import DeliveryCount
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.aging import Aging
 from bridgehead.outbound.allowance import Allowance, limits_of
@@ -80,6 +81,8 @@ class Dispatcher:
         self.organization = organization
         self.deliveries: Counter[tuple[str, str]] = Counter()
         """Recipients by connector and result: delivered, deferred, failed."""
+        self.unconfirmed = 0
+        """Transactions whose final reply was lost: their messages go out again, so the peer may get them twice."""
         self._surroundings = surroundings
         self._server = server
         self._organization_since = -inf
@@ -176,8 +179,9 @@ class Dispatcher:
         """Gauges of now, and counters since the start."""
         return QueueStatistics(
             queue_counts(self.queues, self.link_state),
-            tuple((connector, result, count) for (connector, result), count in sorted(self.deliveries.items())),
+            tuple(DeliveryCount(*key, count) for key, count in sorted(self.deliveries.items())),
             sum(queue.connection_count for queue in self.queues),
+            self.unconfirmed,
             self.recorder.kept_as_badmail,
         )
 
@@ -263,6 +267,8 @@ class Dispatcher:
     def attempted(self, queue: Queue, attempt: Attempt, attempted: Attempted) -> None:
         """As in `QueueOwner`."""
         outcomes = attempted.outcomes
+        if any(isinstance(one, Deferred) and one.is_unconfirmed for one in outcomes.values()):
+            self.unconfirmed += 1
         if self._is_draining:  # what was cut off is as it was before; the next start tries it again
             outcomes = {
                 n: one for n, one in outcomes.items() if not isinstance(one, Deferred) or one.scope != Scope.HOST

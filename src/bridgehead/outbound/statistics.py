@@ -9,21 +9,10 @@ from dataclasses import dataclass
 from bridgehead.core.link_state import LinkState
 from bridgehead.core.queue_id import arrival_seconds
 from bridgehead.core.recipient_state import Hold
+from bridgehead.core.statistics import DeliveryCount, QueueCount
 from bridgehead.outbound.entry import Entry, message_of
 from bridgehead.outbound.listing import HELD_AS, QueueState
 from bridgehead.outbound.queue import Queue
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class QueueCount:
-    """Waiting mail of one connector in one state. A message that waits in parts counts once for each."""
-
-    connector: str
-    """Empty: mail that no connector takes."""
-    state: str
-    messages: int
-    oldest: float
-    """Arrival of the oldest, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +20,11 @@ class QueueStatistics:
     """Gauges of now, and counters since the start."""
 
     queues: tuple[QueueCount, ...]
-    deliveries: tuple[tuple[str, str, int], ...]
-    """Connector, `"delivered"`, `"deferred"` or `"failed"`, and how many recipients."""
+    """A message that waits in parts counts once for each."""
+    deliveries: tuple[DeliveryCount, ...]
     connections: int
+    unconfirmed: int
+    """Transactions whose final reply was lost."""
     badmail: int
     """Kept as badmail since the start."""
 

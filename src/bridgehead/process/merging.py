@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bridgehead.control.statistics import Statistics, add
+from bridgehead.core.statistics import Statistics, add
 
 
 def _concatenate(parts: list[Any]) -> Any:

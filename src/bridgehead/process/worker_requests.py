@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from bridgehead.control.statistics import DeliveryCount, QueueCount, Statistics
 from bridgehead.core import queue_id
 from bridgehead.core.address import normalise_domain
 from bridgehead.core.error import BridgeheadError, ConfigurationError
+from bridgehead.core.statistics import Statistics
 from bridgehead.outbound.listing import Selection
 from bridgehead.outbound.operations import Operations, Verb
 from bridgehead.process.messages import Answered, Ask, Message
@@ -83,7 +83,7 @@ class WorkerRequests:
         if action in {"list", "show"}:
             return await self._operations.rows(selection, chosen.limit)
         if chosen.dry_run:
-            return await self._operations.count(selection)
+            return await self._operations.count(selection, Verb(action))
         return await self._operations.perform(Verb(action), selection)
 
     def _statistics(self) -> Statistics:
@@ -95,14 +95,15 @@ class WorkerRequests:
             received=worker.received,
             refused=worker.refused,
             sessions=dict(worker.inbound.session_counts()),
-            queues=tuple(QueueCount(one.connector, one.state, one.messages, one.oldest) for one in queue.queues),
-            deliveries=tuple(DeliveryCount(*one) for one in queue.deliveries),
+            queues=queue.queues,
+            deliveries=queue.deliveries,
             spooled=spool.messages,
             commits=spool.commits,
             commit_seconds=spool.commit_seconds,
             commit_buckets=spool.commit_buckets,
             damaged=spool.damaged,
             badmail=worker.badmail.count(),
+            unconfirmed=queue.unconfirmed,
             events_dropped=sink.dropped + sink.rows_dropped,
             memory_bytes=_resident_bytes(),
         )

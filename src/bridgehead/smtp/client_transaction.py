@@ -137,6 +137,9 @@ class ClientTransaction:
         Before any answer to this message it is the host's trouble. After that it may be the message's (one that
         makes the server fall over): it must not hold back the others.
         """
+        if self._step is _Step.END:  # RFC 5321 4.5.3.2.6: the server may have taken the message all the same
+            deferred = Deferred(_kept(reply), scope or Scope.MESSAGE, self._peer.host, is_unconfirmed=True)
+            self._settle((one for one in self._accepted if one.ordinal not in self.outcomes), deferred)
         self._settle_all(reply, scope or (Scope.MESSAGE if self._answered else Scope.HOST))
 
     def _reset(self, reply: Reply) -> Next:

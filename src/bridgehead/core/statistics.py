@@ -47,8 +47,8 @@ class Statistics(msgspec.Struct, frozen=True):
     """As in `spool.contract.SpoolStatistics`."""
     damaged: int = 0
     badmail: int = 0
-    duplicates_possible: int = 0
-    """Transactions whose final reply was lost: the peer may have the message, it is sent again."""
+    unconfirmed: int = 0
+    """Transactions whose final reply was lost: the peer may have the message, and gets it again."""
     events_dropped: int = 0
     """Tracking events lost because the disk could not keep up."""
     memory_bytes: int = 0
@@ -71,7 +71,7 @@ def add(parts: Iterable[Statistics]) -> Statistics:
             commit_buckets=_add_buckets(total.commit_buckets, part.commit_buckets),
             damaged=total.damaged + part.damaged,
             badmail=max(total.badmail, part.badmail),  # one folder, which every worker counts
-            duplicates_possible=total.duplicates_possible + part.duplicates_possible,
+            unconfirmed=total.unconfirmed + part.unconfirmed,
             events_dropped=total.events_dropped + part.events_dropped,
             memory_bytes=total.memory_bytes + part.memory_bytes,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridgehead.control.statistics import DeliveryCount, QueueCount, Statistics, add
+from bridgehead.core.statistics import DeliveryCount, QueueCount, Statistics, add
 
 
 def test_statistics_add_what_two_workers_count() -> None:
