@@ -94,3 +94,36 @@ def test_leases_never_exceed_a_limit_and_never_leave_room_unused(steps: list[tup
             held.add((request.holder, request.ticket))
         assert leases.taken("connector ISP") == len(held) <= 3
         assert not waiting or len(held) == 3
+
+
+DOMAINS = [("connector ISP to a.example", 1), ("connector ISP to b.example", 2), ("no limit", 0)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 8), st.booleans()), max_size=80))
+def test_leases_under_several_limits_are_granted_as_soon_as_all_have_room(
+    steps: list[tuple[int, int, bool]],
+) -> None:
+    leases = Leases()
+    held: dict[tuple[int, int], Request] = {}
+    waiting: dict[tuple[int, int], Request] = {}
+
+    def taken(name: str) -> int:
+        return sum(name in dict(request.limits) for request in held.values())
+
+    for holder, ticket, asks in steps:
+        key = (holder, ticket)
+        if asks and key not in held and key not in waiting:
+            request = Request(holder, ticket, (ISP, DOMAINS[ticket % 3]))
+            waiting[key] = request
+            granted, _ = leases.request(request)
+        else:
+            granted = leases.release(holder, ticket)
+            held.pop(key, None)
+            waiting.pop(key, None)
+        for request in granted:
+            held[request.holder, request.ticket] = waiting.pop((request.holder, request.ticket))
+        for name, maximum in (ISP, *DOMAINS):
+            assert leases.taken(name) == taken(name)
+            assert not maximum or taken(name) <= maximum
+        for request in waiting.values():
+            assert any(maximum and taken(name) >= maximum for name, maximum in request.limits)

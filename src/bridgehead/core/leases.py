@@ -10,7 +10,7 @@ busy for ever, a waiting worker that holds less than its fair share makes the la
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -31,12 +31,31 @@ class Request:
 
 @dataclass(slots=True)
 class _Limit:
-    """What is taken under one name. Changed by `Leases` alone."""
+    """What is taken under one name, and who waits for it. Changed by `Leases` alone."""
 
     taken: int = 0
     by_holder: dict[int, int] = field(default_factory=dict)
+    waiting: dict[int, dict[int, Request]] = field(default_factory=dict)
+    """By holder and ticket, in order of asking."""
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether it can be forgotten."""
+        return not self.taken and not self.waiting
+
+    def add_waiting(self, request: Request) -> None:
+        """Put a request at the end of its holder's line."""
+        self.waiting.setdefault(request.holder, {})[request.ticket] = request
+
+    def drop_waiting(self, request: Request) -> None:
+        """Take a request out of its holder's line."""
+        line = self.waiting[request.holder]
+        del line[request.ticket]
+        if not line:
+            del self.waiting[request.holder]
 
     def take(self, holder: int, count: int) -> None:
+        """Count one more or one less for a holder."""
         self.taken += count
         held = self.by_holder.get(holder, 0) + count
         if held:
@@ -46,12 +65,15 @@ class _Limit:
 
 
 class Leases:
-    """All leases of a server. Mutable; owned by one task, which sends out what the methods return."""
+    """All leases of a server. Mutable; owned by one task, which sends out what the methods return.
+
+    A release looks only at those who wait for a limit that was full, so that thousands of queues may wait.
+    """
 
     def __init__(self) -> None:
         self._limits: dict[str, _Limit] = {}
         self._granted: dict[tuple[int, int], Request] = {}
-        self._waiting: deque[Request] = deque()
+        self._waiting: dict[tuple[int, int], Request] = {}
 
     def try_acquire(self, request: Request) -> bool:
         """Take a lease if there is room now; never waits."""
@@ -68,24 +90,25 @@ class Leases:
         """
         if self.try_acquire(request):
             return [request], []
-        self._waiting.append(request)
+        self._waiting[_key(request)] = request
+        for name, _ in request.limits:
+            self._limits.setdefault(name, _Limit()).add_waiting(request)
         return [], self._pleas(request)
 
     def release(self, holder: int, ticket: int) -> list[Request]:
         """Give a lease back, or stop waiting for it; returns the requests that are granted by it."""
-        granted = self._granted.pop((holder, ticket), None)
-        if granted is None:
-            self._waiting = deque(r for r in self._waiting if (r.holder, r.ticket) != (holder, ticket))
+        waiting = self._waiting.get((holder, ticket))
+        if waiting is not None:
+            self._wait_no_more(waiting)
             return []
-        self._count(granted, -1)
-        return self._serve_waiting()
+        granted = self._granted.get((holder, ticket))
+        return [] if granted is None else self._give_back([granted])
 
     def holder_gone(self, holder: int) -> list[Request]:
         """Forget a worker that ended: all it held and all it waited for; returns what that grants to others."""
-        self._waiting = deque(r for r in self._waiting if r.holder != holder)
-        for key in [key for key in self._granted if key[0] == holder]:
-            self._count(self._granted.pop(key), -1)
-        return self._serve_waiting()
+        for request in [request for request in self._waiting.values() if request.holder == holder]:
+            self._wait_no_more(request)
+        return self._give_back([request for request in self._granted.values() if request.holder == holder])
 
     def taken(self, name: str) -> int:
         """How many leases are held under a name."""
@@ -96,30 +119,52 @@ class Leases:
         return all(not maximum or self.taken(name) < maximum for name, maximum in limits)
 
     def _grant(self, request: Request) -> None:
-        self._granted[request.holder, request.ticket] = request
-        self._count(request, 1)
-
-    def _count(self, request: Request, count: int) -> None:
+        self._granted[_key(request)] = request
         for name, _ in request.limits:
-            limit = self._limits.setdefault(name, _Limit())
-            limit.take(request.holder, count)
-            if not limit.taken:
-                del self._limits[name]
+            self._limits.setdefault(name, _Limit()).take(request.holder, 1)
 
-    def _serve_waiting(self) -> list[Request]:
-        """Grant what has room now: the worker that holds least goes first, then the order of asking."""
-        granted: list[Request] = []
-        while True:
-            possible = [request for request in self._waiting if self._has_room(request.limits)]
-            if not possible:
-                return granted
-            best = min(possible, key=self._held_at_the_tightest)
-            self._waiting.remove(best)
+    def _give_back(self, requests: list[Request]) -> list[Request]:
+        """End these leases, and grant what had to wait for a limit that was full until now."""
+        freed: dict[str, None] = {}
+        for request in requests:
+            del self._granted[_key(request)]
+            for name, maximum in request.limits:
+                if maximum and self.taken(name) >= maximum:
+                    freed[name] = None
+                self._limits[name].take(request.holder, -1)
+                self._forget_unused(name)
+        return [granted for name in freed for granted in self._serve(name)]
+
+    def _serve(self, name: str) -> Iterable[Request]:
+        """Grant what waits for a limit and has room now; among workers the one that holds least goes first."""
+        while name in self._limits:
+            lines = self._limits[name].waiting.values()
+            first = [request for line in lines if (request := self._first_with_room(name, line)) is not None]
+            if not first:
+                return
+            best = min(first, key=lambda request: self._held(name, request.holder))
+            self._wait_no_more(best)
             self._grant(best)
-            granted.append(best)
+            yield best
 
-    def _held_at_the_tightest(self, request: Request) -> int:
-        return max((self._held(name, request.holder) for name, maximum in request.limits if maximum), default=0)
+    def _first_with_room(self, name: str, line: dict[int, Request]) -> Request | None:
+        taken = self.taken(name)
+        for request in line.values():
+            if self._has_room(request.limits):
+                return request
+            if any(limit == name and 0 < maximum <= taken for limit, maximum in request.limits):
+                return None  # full for all who wait behind it too
+        return None
+
+    def _wait_no_more(self, request: Request) -> None:
+        del self._waiting[_key(request)]
+        for name, _ in request.limits:
+            self._limits[name].drop_waiting(request)
+            self._forget_unused(name)
+
+    def _forget_unused(self, name: str) -> None:
+        if self._limits[name].is_unused:
+            del self._limits[name]
 
     def _held(self, name: str, holder: int) -> int:
         limit = self._limits.get(name)
@@ -129,12 +174,15 @@ class Leases:
         """Whom to ask to give one back: under each full limit the largest holder, if it has over its fair share."""
         pleas = []
         for name, maximum in request.limits:
-            limit = self._limits.get(name)
-            if not maximum or limit is None or limit.taken < maximum:
+            limit = self._limits[name]
+            if not maximum or limit.taken < maximum:
                 continue
-            wanting = {waiting.holder for waiting in self._waiting if (name, maximum) in waiting.limits}
-            share = max(1, maximum // len(wanting | set(limit.by_holder)))
+            share = max(1, maximum // len(limit.waiting.keys() | limit.by_holder.keys()))
             largest = max(limit.by_holder, key=limit.by_holder.__getitem__)
             if self._held(name, request.holder) < share < limit.by_holder[largest] and largest != request.holder:
                 pleas.append((largest, name))
         return pleas
+
+
+def _key(request: Request) -> tuple[int, int]:
+    return request.holder, request.ticket
