@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from bridgehead.core.outcome import Deferred
 from bridgehead.outbound.contract import Attempted, Channel, Transaction, Unavailable
@@ -56,4 +57,4 @@ def deferred(attempted: Attempted) -> Deferred:
 def from_file(path: Path, content: bytes, size: int | None = None) -> Transaction:
     path.write_bytes(content)
     body = Body(len(content) if size is None else size, None, path)
-    return replace(transaction(1), body=body)
+    return msgspec.structs.replace(transaction(1), body=body)

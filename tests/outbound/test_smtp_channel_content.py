@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -57,7 +56,7 @@ async def test_peer_that_stops_reading_is_given_up_and_memory_stays_bounded(tmp_
         await asyncio.sleep(2.0)
 
     what = from_file(tmp_path / "body", b"x" * 998 + b"\r\n")
-    what = replace(what, body=replace(what.body, size=64 * 1024 * 1024))
+    what = msgspec.structs.replace(what, body=msgspec.structs.replace(what.body, size=64 * 1024 * 1024))
     with (tmp_path / "body").open("r+b") as file:
         file.truncate(64 * 1024 * 1024)
     outcome = deferred(await attempt(script, what, HASTY))
@@ -96,7 +95,7 @@ async def test_unreadable_body_is_never_sent_as_if_whole(tmp_path: Path, name: s
 
 def eight_bit(content: bytes) -> Transaction:
     what = transaction(1, content)
-    return replace(what, envelope=msgspec.structs.replace(what.envelope, has_eight_bit=True))
+    return msgspec.structs.replace(what, envelope=msgspec.structs.replace(what.envelope, has_eight_bit=True))
 
 
 async def test_eight_bit_content_is_converted_for_a_server_without_8bitmime() -> None:

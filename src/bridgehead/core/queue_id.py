@@ -15,6 +15,8 @@ PARTITIONS_MAX: Final = 256
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U to misread
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _WRITTEN_LENGTH: Final = 13
+_PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
+"""All pairs of digits: an id is written several times a message."""
 
 
 class QueueIds:
@@ -47,7 +49,16 @@ def earliest_at(seconds: float) -> MessageId:
 
 def write(message_id: int) -> str:
     """The form shown to people and in Received lines: 13 characters, `"3CTQ8WM5ZK002"`; sorts like the number."""
-    return "".join([_DIGITS[message_id >> shift & 31] for shift in range((_WRITTEN_LENGTH - 1) * 5, -1, -5)])
+    pairs = _PAIRS
+    return (
+        _DIGITS[message_id >> 60]
+        + pairs[message_id >> 50 & 1023]
+        + pairs[message_id >> 40 & 1023]
+        + pairs[message_id >> 30 & 1023]
+        + pairs[message_id >> 20 & 1023]
+        + pairs[message_id >> 10 & 1023]
+        + pairs[message_id & 1023]
+    )
 
 
 def read(text: str) -> MessageId | None:

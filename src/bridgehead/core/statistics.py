@@ -69,8 +69,8 @@ def add(parts: Iterable[Statistics]) -> Statistics:
             commits=total.commits + part.commits,
             commit_seconds=total.commit_seconds + part.commit_seconds,
             commit_buckets=_add_buckets(total.commit_buckets, part.commit_buckets),
-            damaged=total.damaged + part.damaged,
-            badmail=max(total.badmail, part.badmail),  # one folder, which every worker counts
+            damaged=max(total.damaged, part.damaged),  # one folder, which every worker counts
+            badmail=max(total.badmail, part.badmail),
             unconfirmed=total.unconfirmed + part.unconfirmed,
             events_dropped=total.events_dropped + part.events_dropped,
             memory_bytes=total.memory_bytes + part.memory_bytes,

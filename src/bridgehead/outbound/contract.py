@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+import msgspec
+
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.organization import (
     Connector,
@@ -56,8 +58,7 @@ class Destination:
     messages_per_connection: int
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One message to some of its recipients over one connection."""
 
     message_id: MessageId
@@ -67,8 +68,7 @@ class Transaction:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class Attempted:
+class Attempted(msgspec.Struct, frozen=True, gc=False):
     """What came of a transaction."""
 
     outcomes: Mapping[int, Outcome]

@@ -7,7 +7,6 @@ written and further steps follow. The functions here are pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 import msgspec
@@ -27,8 +26,7 @@ from bridgehead.outbound.entry import Attempt
 EXPIRED: Final = Reply(0, "4.4.7", "Delivery time expired")
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True, gc=False):
     """When and where something was decided."""
 
     now: float
@@ -36,8 +34,7 @@ class Circumstances:
     delivery: Delivery = field(default_factory=Delivery)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """New states by ordinal, the reports that are due to the sender, and the events to write once it is durable."""
 
     states: Mapping[int, RecipientState]

@@ -34,6 +34,8 @@ def serve(config: Path | None, *, json_logs: bool = False) -> int:
     if loaded.configuration is None:
         return CONFIGURATION_EXIT
     set_up(json=True if json_logs else None)
+    if os.geteuid() == 0 and not loaded.configuration.node.user:
+        log.warning("serving as root: set user in [node], which serves as that user once the ports are bound")
     try:
         lock = state_directory.prepare(loaded.configuration.node)
     except MachineError as error:

@@ -11,6 +11,7 @@ import logging
 import pickle
 import signal
 import socket
+import sqlite3
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -134,9 +135,10 @@ def main() -> None:
     gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
     try:
         uvloop.run(run(arguments))
-    except* BridgeheadError as errors:
+    except* (BridgeheadError, OSError, sqlite3.Error) as errors:
         for error in errors.exceptions:
-            log.error("%s", error, extra={"event": "worker-failed"})  # noqa: TRY400  the sentence says it all
+            trace = None if isinstance(error, BridgeheadError) else error
+            log.error("%s", error, exc_info=trace, extra={"event": "worker-failed"})
         sys.exit(1)
 
 

@@ -6,6 +6,7 @@ import logging
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -101,12 +102,17 @@ class WorkerRequests:
             commits=spool.commits,
             commit_seconds=spool.commit_seconds,
             commit_buckets=spool.commit_buckets,
-            damaged=spool.damaged,
+            damaged=_entries(worker.state_dir / "damaged"),
             badmail=worker.badmail.count(),
             unconfirmed=queue.unconfirmed,
             events_dropped=sink.dropped + sink.rows_dropped,
             memory_bytes=_resident_bytes(),
         )
+
+
+def _entries(folder: Path) -> int:
+    """What lies in a folder, also from before the start."""
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
 
 
 def _resident_bytes() -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+import msgspec
 
 from bridgehead.core.envelope import Recipient
 from bridgehead.core.outcome import Outcome
@@ -35,51 +36,43 @@ Trace: TypeAlias = Callable[[TraceKind, str], None]
 """Sees each step of a conversation as a line of text, secrets left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Greeted:
+class Greeted(msgspec.Struct, frozen=True, gc=False):
     """The server answered EHLO or HELO; see `ClientConnection.extensions`. Messages may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlsAgreed:
+class TlsAgreed(msgspec.Struct, frozen=True, gc=False):
     """The server waits for the TLS handshake; call `tls_established` after it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(msgspec.Struct, frozen=True, gc=False):
     """The server knows who we are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """The server does not let us go on; whether to do so without is the driver's decision."""
 
     phase: Phase
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class ContentWanted:
+class ContentWanted(msgspec.Struct, frozen=True, gc=False):
     """The server waits for the content: `send_content`, or `send_block` as often as needed and `end_content`."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionEnded:
+class TransactionEnded(msgspec.Struct, frozen=True, gc=False):
     """Every recipient of `begin` is in `outcomes` by ordinal or in `remaining`."""
 
     outcomes: dict[int, Outcome]
     remaining: tuple[Recipient, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(msgspec.Struct, frozen=True, gc=False):
     """The server ends the connection: 421 while nothing was asked, or its answer to QUIT."""
 
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """The server answered a command of `ClientConnection.rehearse`."""
 
     reply: Reply

@@ -17,9 +17,10 @@ For a removal: the row goes first, durably, then the file; `recover` removes fil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
+
+import msgspec
 
 from bridgehead.core.envelope import Envelope, MessageId
 from bridgehead.core.recipient_state import RecipientState
@@ -28,8 +29,7 @@ BODY_IN_ROW_MAX = 256 * 1024
 """Octets of a body that is kept in its row; larger ones are files, so that memory does not grow with size."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True, gc=False):
     """The content of a message, Received line included, lines ended by CRLF, not dot-stuffed."""
 
     size: int
@@ -39,8 +39,7 @@ class Body:
     """The file that holds it, where it is large; readable until the message is removed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(msgspec.Struct, frozen=True, gc=False):
     """Accept a message. Its recipients are fresh."""
 
     message_id: MessageId
@@ -48,16 +47,14 @@ class Insert:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True, gc=False):
     """Replace the state of some recipients of a message, by ordinal."""
 
     message_id: MessageId
     states: Mapping[int, RecipientState]
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True, gc=False):
     """Take a message out: all of its recipients are settled, or an operator deleted it."""
 
     message_id: MessageId
@@ -67,18 +64,16 @@ Change: TypeAlias = Insert | Update | Remove
 Done: TypeAlias = Callable[[Exception | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(msgspec.Struct, frozen=True, gc=False):
     """A message as read back: the immutable envelope and body, and the states that are not fresh."""
 
     message_id: MessageId
     envelope: Envelope
     body: Body
-    states: Mapping[int, RecipientState] = field(default_factory=dict)
+    states: Mapping[int, RecipientState] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(msgspec.Struct, frozen=True, gc=False):
     """A message at start-up, without its body."""
 
     message_id: MessageId
@@ -144,8 +139,7 @@ COMMIT_BUCKETS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 """Upper bounds of the histogram of commit times; one more bucket holds the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolStatistics:
+class SpoolStatistics(msgspec.Struct, frozen=True, gc=False):
     """What a spool has done."""
 
     messages: int

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from bridgehead.core import queue_id
 from bridgehead.spool.disk import Disk
+
+log: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -44,6 +48,7 @@ class Quarantine:
         place.mkdir(mode=0o700, parents=True)
         note = {"what": name, "reason": reason, "set_aside_at": time.time()}
         (place / "note.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
+        log.error("%s is damaged and was set aside in %s: %s", name, place, reason, extra={"event": "damaged"})
         return place
 
     def _sync(self, place: Path) -> None:
