@@ -1,0 +1,86 @@
+"""`tests/` mirrors `src/`: who reads a module finds its specification at the same place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.architecture.source import PACKAGE, ROOT
+
+WITHOUT_OWN_TEST = frozenset(
+    {
+        "core/envelope",
+        "core/error",
+        "core/link_state",
+        "core/organization",
+        "core/outcome",
+        "core/queue_id",
+        "core/recipient_state",
+        "core/reply",
+        "core/tracking",
+        "inbound/conversation",
+        "inbound/draft",
+        "inbound/listener",
+        "inbound/reception",
+        "inbound/refusals",
+        "inbound/sessions",
+        "inbound/submission_client",
+        "outbound/aging",
+        "outbound/entry",
+        "outbound/index",
+        "outbound/line",
+        "outbound/listing",
+        "outbound/loader",
+        "outbound/placement",
+        "outbound/probes",
+        "outbound/queue",
+        "outbound/queues",
+        "outbound/recorder",
+        "outbound/statistics",
+        "outbound/verdict",
+        "smtp/command",
+        "smtp/event",
+        "smtp/limits",
+        "smtp/offer",
+        "smtp/parameters",
+        "smtp/receive_buffer",
+        "smtp/replies",
+        "spool/contract",
+    }
+)
+"""Modules that only other modules' tests cover. This list may only become shorter."""
+TESTS_OF_NO_MODULE = ("architecture", "peers")
+"""Folders of tests whose subject is the whole."""
+TESTS_OF_SEVERAL_MODULES = frozenset({"tests/outbound/test_settling.py"})
+"""Tests of what modules of a floor do together. This list may only become shorter, too."""
+
+
+def modules() -> set[str]:
+    """`"core/routing"`, `"control/configuration/reader"`; packages without code of their own are left out."""
+    paths = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    return {path.with_suffix("").as_posix() for path in paths}
+
+
+def find_tests(module: str) -> list[Path]:
+    """`tests/core/test_routing.py`, and `test_routing_properties.py` beside it."""
+    folder = ROOT / "tests" / Path(module).parent
+    name = Path(module).name
+    return [*folder.glob(f"test_{name}.py"), *folder.glob(f"test_{name}_*.py")]
+
+
+def test_every_module_has_its_own_test() -> None:
+    without = {module for module in modules() if not find_tests(module)}
+    assert without - WITHOUT_OWN_TEST == set()
+
+
+def test_the_list_of_exceptions_becomes_shorter() -> None:
+    needless = {module for module in WITHOUT_OWN_TEST if module not in modules() or find_tests(module)}
+    assert needless == set()
+
+
+def test_every_test_stands_where_its_module_does() -> None:
+    homeless = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path.relative_to(ROOT / "tests").parts[0] not in TESTS_OF_NO_MODULE
+    } - {str(path.relative_to(ROOT)) for module in modules() for path in find_tests(module)}
+    assert homeless == TESTS_OF_SEVERAL_MODULES
