@@ -165,7 +165,7 @@ async def test_explain_answers_about_a_file_that_is_not_in_force_with_the_links_
     respond = answering(in_force, LinkState({"ISP": SINCE}))
     came = await beside(path.parent / "state", respond, "explain", "bob@fabrikam.com", "--config", path)
     assert came.code == 2, "the file has no connector any more that allows relaying"
-    assert f"the file is not what it runs, that is {in_force.generation}\n" in came.out
+    assert f"the file is not in force, that is {in_force.generation}\n" in came.out
     assert f"generation {organization(path).generation}\n" in came.out
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from bridgehead.control.statistics import DeliveryCount, QueueCount, Statistics
+from bridgehead.control.configuration.load import load
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.recipient_state import Hold, RecipientState
+from bridgehead.core.statistics import DeliveryCount, QueueCount, Statistics
 from bridgehead.spool.contract import Body, Insert, Update
 from bridgehead.spool.sqlite import SqliteSpool
 from tests.cli.calling import called, called_beside
@@ -30,6 +31,14 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield write_file(tmp_path, HEAD, ISP)
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def generation(path: Path) -> str:
+    """What the file comes to."""
+    configuration = load(path).configuration
+    assert configuration is not None
+    return configuration.organization.generation
 
 
 def server(**changes: Any) -> dict[str, Any]:
@@ -69,12 +78,12 @@ BUSY = Statistics(
 )
 
 
-async def test_status_of_a_server_that_is_well(path: Path) -> None:
-    answers = {"server": server(), "statistics": BUSY}
+async def test_status_of_a_server_that_is_well(path: Path, generation: str) -> None:
+    answers = {"server": server(generation=generation), "statistics": BUSY}
     came, _ = await called_beside(path.parent / "state", answers, "status", "--config", path)
     assert came.out == (
         'Bridgehead "Contoso" on BRIDGE01: healthy\n'
-        "  generation  3f9a01c2\n"
+        f"  generation  {generation}\n"
         "  running     for 2 h 5 min, since 2026-09-21 12:08:20\n"
         "  workers     2 of 2 ready (pid 101, 102), 152.0 MiB\n"
         "  received    15,000 messages, 2.00 a second since the start\n"
@@ -93,7 +102,7 @@ async def test_status_of_a_server_that_is_well(path: Path) -> None:
     assert (came.code, came.err) == (0, "")
 
 
-async def test_status_puts_what_needs_a_person_at_the_end(path: Path) -> None:
+async def test_status_puts_what_needs_a_person_at_the_end(path: Path, generation: str) -> None:
     troubled = server(
         refusals=['bridgehead.toml:3:1: error: unknown key "colour"'],
         workers=[{"index": 0, "pid": 101, "ready": True}, {"index": 1, "pid": 0, "ready": False}],
@@ -104,7 +113,7 @@ async def test_status_puts_what_needs_a_person_at_the_end(path: Path) -> None:
         queues=(QueueCount("ISP", "credential", 7, NOW - 60), QueueCount("ISP", "frozen", 1, NOW - 60)),
         damaged=1,
         badmail=2,
-        duplicates_possible=1,
+        unconfirmed=1,
         events_dropped=3,
     )
     answers = {"server": troubled, "statistics": statistics}
@@ -120,6 +129,8 @@ async def test_status_puts_what_needs_a_person_at_the_end(path: Path) -> None:
         '  ! connector "ISP" is down since 2026-09-21 12:08:20: `bridgehead connector test "ISP"`\n'
         "  ! 3 tracking events lost: the disk could not keep up\n"
         "  ! 1 final reply was lost on the way: those messages were sent again, so a duplicate is possible\n"
+        f"  ! the configuration file is not in force: it has generation {generation};"
+        " a reload (SIGHUP) applies it\n"
         '  ! 7 messages of connector "ISP": the next hop refused our credentials;'
         " mend them, then `bridgehead queue retry`\n"
         '  ! 1 message of connector "ISP": frozen; `bridgehead queue release` lets it go\n'
@@ -129,8 +140,8 @@ async def test_status_puts_what_needs_a_person_at_the_end(path: Path) -> None:
     assert came.code == 0
 
 
-async def test_status_writes_json(path: Path) -> None:
-    answers = {"server": server(), "statistics": BUSY}
+async def test_status_writes_json(path: Path, generation: str) -> None:
+    answers = {"server": server(generation=generation), "statistics": BUSY}
     came, _ = await called_beside(path.parent / "state", answers, "status", "--json", "--config", path)
     answer = json.loads(came.out)
     assert set(answer) == {*server(), "running", "statistics", "warnings"}

@@ -108,7 +108,7 @@ def _ask_server(given: Invocation, question: Question, organization: Organizatio
     if organization is None or given.config is None or organization.generation == server["generation"]:
         answer = given.call("explain", **msgspec.to_builtins(question))
         return msgspec.convert(answer, Explanation), "as the running server sees them"
-    words = f"as the running server sees them; the file is not what it runs, that is {server['generation']}"
+    words = f"as the running server sees them; the file is not in force, that is {server['generation']}"
     return explain(question, organization, _link_state(server)), words
 
 

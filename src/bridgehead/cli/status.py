@@ -68,7 +68,12 @@ def status(context: click.Context, config: Path | None, json: bool) -> int:
 def _show_server(given: Invocation, server: dict[str, Any]) -> None:
     statistics, trouble = _statistics(given)
     seen = Seen(time.time(), statistics.queues, statistics.badmail, statistics.damaged)
-    warnings = [*_server_warnings(server, statistics), *trouble, *_mail_warnings(seen)]
+    warnings = [
+        *_server_warnings(server, statistics),
+        *_file_warnings(given, server),
+        *trouble,
+        *_mail_warnings(seen),
+    ]
     value = {"running": True, **server, "statistics": msgspec.to_builtins(statistics), "warnings": warnings}
     text = (
         _heading(server, warnings)
@@ -175,6 +180,14 @@ def _server_warnings(server: dict[str, Any], statistics: Statistics) -> Iterator
     if statistics.unconfirmed:
         times = count(statistics.unconfirmed, "final reply was", "final replies were")
         yield f"{times} lost on the way: those messages were sent again, so a duplicate is possible"
+
+
+def _file_warnings(given: Invocation, server: dict[str, Any]) -> Iterator[str]:
+    """A file that was changed and not applied; one that was refused is told by the server."""
+    configuration = given.load().configuration
+    if configuration is not None and configuration.organization.generation != server["generation"]:
+        generation = configuration.organization.generation
+        yield f"the configuration file is not in force: it has generation {generation}; a reload (SIGHUP) applies it"
 
 
 # Without one
