@@ -79,6 +79,8 @@ def decision_lines(kept: object) -> list[str]:
 
 def _result(decision: Decision) -> str:
     match decision.result:
+        case Routed(()):
+            return "Goes nowhere."  # no version of ours writes this
         case Routed(routes):
             route = routes[0]
             several = f", 1 of {len(routes)}, evenly" if len(routes) > 1 else ""
@@ -100,7 +102,7 @@ def _recipients(event: Mapping[str, object]) -> str:
 
 def _origin(event: Mapping[str, object]) -> str:
     """Who handed it to us, of a message that was received or refused."""
-    if event.get("event") not in {Step.RECEIVED, Step.REFUSED}:
+    if event.get("event") not in (Step.RECEIVED, Step.REFUSED):
         return ""
     client = str(event.get("client") or "this machine")
     user = f" (account {event['user']})" if event.get("user") else ""
