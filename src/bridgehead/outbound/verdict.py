@@ -31,7 +31,7 @@ class Circumstances(msgspec.Struct, frozen=True, gc=False):
 
     now: float
     connector: str = ""
-    delivery: Delivery = field(default_factory=Delivery)
+    delivery: Delivery = Delivery()
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
