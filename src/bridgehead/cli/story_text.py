@@ -15,7 +15,7 @@ import msgspec
 from bridgehead.cli.queue_text import sender_text
 from bridgehead.cli.text import amount, duration, moment, plain, size
 from bridgehead.core.explanation import rule_in_words
-from bridgehead.core.routing import Decision, Held, Routed, Unreachable, Unroutable
+from bridgehead.core.routing import SMART_HOSTS, Decision, Held, Route, Routed, Unreachable, Unroutable
 from bridgehead.core.tracking import Step
 
 if TYPE_CHECKING:
@@ -84,13 +84,19 @@ def _result(decision: Decision) -> str:
         case Routed(routes):
             route = routes[0]
             several = f", 1 of {len(routes)}, evenly" if len(routes) > 1 else ""
-            return f"Goes to {route.next_hop}, from {route.bridgehead}, total cost {route.total_cost}{several}."
+            return f"Goes to {_next_hop(route)}, from {route.bridgehead}, total cost {route.total_cost}{several}."
         case Unreachable():
             return "Every connector that serves it is down; it waits for one of them."
         case Held():
             return "No connector serves it, and such mail is held."
         case Unroutable(reply):
             return f"Nothing takes it: {reply}"
+
+
+def _next_hop(route: Route) -> str:
+    if route.next_hop != SMART_HOSTS:
+        return route.next_hop
+    return f'the smart hosts of "{route.connector or route.bridgehead}"'
 
 
 def _recipients(event: Mapping[str, object]) -> str:
