@@ -88,7 +88,8 @@ STORY = f"""\
 {ONE}  from alice@contoso.com  <1@contoso.com>
   2026-09-21 14:13:20  received   2 recipients from 192.0.2.7 (account app) at BRIDGE01/Default, 12.0 KiB
   2026-09-21 14:13:20  routed     2 recipients by "ISP"
-                                  Goes to the smart hosts of "ISP", from BRIDGE01/Default, total cost 1, 1 of 2, evenly.
+                                  Goes to the smart hosts of "ISP", from BRIDGE01/Default, total cost 1, \
+1 of 2, evenly.
                                   "ISP" (*, cost 1): Takes it.
                                   "ISP 2" (*, cost 1): Takes it.
                                   "Slow" (*, cost 10): Another connector costs less.
