@@ -36,25 +36,6 @@ RCPT = b"RCPT TO:<b@contoso.com>"
 ENVELOPE = MAIL + b"\r\n" + RCPT + b"\r\nDATA"
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-    return context
-
-
-@pytest.fixture(scope="module")
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
 async def until(condition: Callable[[], bool]) -> None:
     """Wait, with a limit, until something is so."""
     async with asyncio.timeout(5):

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from bridgehead.inbound.reception import Reception
-from bridgehead.inbound.session import HANDSHAKE_SECONDS, Session
+from bridgehead.inbound.session import Session
 from bridgehead.inbound.sessions import Sessions
+from bridgehead.inbound.tls_door import TlsDoor
 
 BACKLOG: Final = 1024
 CLOSE_SECONDS: Final = 2.0
@@ -41,7 +41,7 @@ class InboundServer:
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._sessions = Sessions(reception.sessions_max)
-        self._servers: dict[Door, asyncio.Server] = {}
+        self._servers: dict[Door, asyncio.Server | TlsDoor] = {}
 
     @property
     def doors(self) -> frozenset[Door]:
@@ -54,31 +54,14 @@ class InboundServer:
 
     async def listen(self, door: Door, bound: socket.socket) -> None:
         """Accept connections on a socket that listens already; it belongs to this object from now on."""
-        loop = asyncio.get_running_loop()
-        self._servers[door] = await loop.create_server(
-            lambda: Session(self._reception, self._sessions, door.virtual_server, door.implicit_tls),
+        if door.implicit_tls:
+            self._servers[door] = TlsDoor(bound, self._reception, self._sessions, door.virtual_server)
+            return
+        self._servers[door] = await asyncio.get_running_loop().create_server(
+            lambda: Session(self._reception, self._sessions, door.virtual_server, implicit_tls=False),
             sock=bound,
             backlog=BACKLOG,
-            ssl=self._implicit_tls(door.virtual_server) if door.implicit_tls else None,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS if door.implicit_tls else None,
         )
-
-    def _implicit_tls(self, key: str) -> ssl.SSLContext:
-        """TLS from the first octet, each time with the certificate in force (RFC 8314 3.3)."""
-
-        def choose(
-            connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _first: ssl.SSLContext
-        ) -> int | None:
-            context = self._reception.current().tls.get(key)
-            if context is None:
-                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
-            connection.context = context
-            return None
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.sni_callback = choose
-        return context
 
     def forget(self, door: Door) -> None:
         """Stop accepting on a listener that left the configuration; its sessions finish as they like."""

@@ -45,6 +45,10 @@ class Sessions:
         """Whether there are more than the worker has descriptors for."""
         return len(self._open) > self._max
 
+    def has_room_for(self, arriving: int) -> bool:
+        """Whether so many more would still be within what the worker has descriptors for."""
+        return len(self._open) + arriving <= self._max
+
     def counts(self) -> Mapping[str, int]:
         """Open sessions by virtual server; those without one are not there."""
         return dict(self._counts)

@@ -1,0 +1,98 @@
+"""Listeners with TLS from the first octet: handshakes that are never finished take nothing away from others."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bridgehead.inbound import tls_door
+from tests.inbound.receiving import receiving
+
+HALF_A_HANDSHAKE = b"\x16\x03\x01\x02\x00\x01"
+
+
+@asynccontextmanager
+async def half_handshakes(port: int, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many clients that begin a handshake and say no more."""
+    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+    try:
+        for _, writer in opened:
+            writer.write(HALF_A_HANDSHAKE)
+        yield [reader for reader, _ in opened]
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the server has hung up."""
+    try:
+        async with asyncio.timeout(0.3):
+            return await reader.read() == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+async def ended_each(readers: list[asyncio.StreamReader]) -> list[bool]:
+    async with asyncio.TaskGroup() as tasks:
+        ends = [tasks.create_task(ended(reader)) for reader in readers]
+    return [end.result() for end in ends]
+
+
+def greeted(port: int, client_tls: ssl.SSLContext) -> bool:
+    with smtplib.SMTP_SSL("127.0.0.1", port, timeout=10, context=client_tls) as client:
+        return client.noop()[0] == 250
+
+
+async def test_handshakes_of_one_client_are_bounded(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_door, "HANDSHAKES_PER_CLIENT_MAX", 3)
+    async with receiving(tls=server_tls, implicit_tls=True) as found:
+        async with half_handshakes(found.port, 4) as readers:
+            assert await ended_each(readers) == [False, False, False, True]
+        # Those who hung up count no more.
+        assert await asyncio.to_thread(greeted, found.port, client_tls)
+
+
+async def test_handshakes_of_all_clients_leave_room_for_sessions(server_tls: ssl.SSLContext) -> None:
+    async with (
+        receiving(tls=server_tls, implicit_tls=True, sessions_max=2) as found,
+        half_handshakes(found.port, 3) as readers,
+    ):
+        assert await ended_each(readers) == [False, False, True]
+
+
+async def test_a_handshake_that_fails_is_forgotten(
+    server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_door, "HANDSHAKES_PER_CLIENT_MAX", 1)
+    async with receiving(tls=server_tls, implicit_tls=True) as found:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", found.port)
+            writer.write(b"EHLO client.example\r\n")
+            assert not (await reader.read()).startswith(b"220")
+            writer.close()
+        assert await asyncio.to_thread(greeted, found.port, client_tls)
+
+
+async def test_a_listener_without_a_certificate_in_force_hangs_up() -> None:
+    async with receiving(implicit_tls=True) as found, half_handshakes(found.port, 1) as (reader,):
+        assert await ended(reader)
+
+
+async def test_a_closed_door_accepts_nothing_and_drops_unfinished_handshakes(server_tls: ssl.SSLContext) -> None:
+    async with receiving(tls=server_tls, implicit_tls=True) as found, half_handshakes(found.port, 1) as (reader,):
+        assert not await ended(reader)
+        found.server.stop_listening()
+        assert await ended(reader)
+        with pytest.raises(OSError, match="refused"), socket.socket() as late:
+            late.connect(("127.0.0.1", found.port))
