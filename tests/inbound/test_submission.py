@@ -6,11 +6,12 @@ import asyncio
 import os
 import pwd
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridgehead.core.error import MachineError
@@ -19,6 +20,7 @@ from bridgehead.core.tracking import Step
 from bridgehead.inbound import submission as module
 from bridgehead.inbound.submission import SubmissionRate, SubmissionServer
 from bridgehead.inbound.submission_client import Answer, Submission, submit
+from bridgehead.spool.contract import BODY_IN_ROW_MAX
 from tests.inbound.receiving import Receiving, organization, receiving, server
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -161,3 +163,36 @@ def test_the_rate_is_counted_by_uid_and_minute(monkeypatch: pytest.MonkeyPatch) 
     assert rate.count(1, 60)
     assert rate.count(3, 60)
     assert len(rate._counts) == 2
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        msgspec.structs.replace(TO, ret="FULL SIZE=1"),
+        msgspec.structs.replace(TO, envid="a AUTH=<>"),
+        msgspec.structs.replace(TO, envid="a+0D+0AQUIT"),
+        msgspec.structs.replace(TO, envid="x" * 101),
+        msgspec.structs.replace(TO, notify=8),
+        msgspec.structs.replace(TO, notify=-2),
+    ],
+    ids=lambda submission: repr(submission)[:60],
+)
+async def test_options_that_would_change_a_command_of_ours_are_refused(
+    tmp_path: Path, submission: Submission
+) -> None:
+    async with submitting(tmp_path) as (found, path):
+        answer = await sent(path, submission, b"Subject: x\r\n\r\n")
+        assert answer.error == "notify, ret or envid is not one of RFC 3461"
+        assert not found.messages
+
+
+async def test_a_large_submission_is_put_off_when_the_room_goes_while_it_arrives(tmp_path: Path) -> None:
+    async with submitting(tmp_path) as (found, path):
+
+        def content() -> Iterator[bytes]:
+            yield b"Subject: x\r\n\r\n"
+            found.has_room = False
+            yield b"x" * (2 * BODY_IN_ROW_MAX)
+
+        answer = await asyncio.to_thread(submit, path, TO, content())
+        assert (answer.status, answer.error) == (75, "Not enough storage now, try again later")

@@ -127,8 +127,11 @@ class Conversation:
         self.drop()
 
     def _take_content(self, event: Content) -> None:
-        if self._draft is not None:
-            self._draft.write(event.data)
+        draft = self._draft
+        if draft is not None:
+            draft.write(event.data)
+            if draft.is_large and not self._reception.has_room():
+                draft.run_out()
 
     def _take_credentials(self, event: Authenticate) -> None:
         self._reception.tasks.create_task(self._authenticate(event))

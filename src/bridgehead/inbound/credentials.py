@@ -49,7 +49,7 @@ class CredentialCheck:
     """Verifies passwords against argon2 hashes. One for a worker; used on its event loop alone."""
 
     def __init__(self, monotonic: Callable[[], float], hasher: PasswordHasher | None = None) -> None:
-        """`monotonic` gives seconds; `hasher` makes the hash that unknown accounts are checked against."""
+        """`monotonic` gives seconds; `hasher` makes the hash that is checked where there is no account at all."""
         self._now = monotonic
         self._hasher = hasher or PasswordHasher()
         self._threads = ThreadPoolExecutor(THREADS, "credentials")
@@ -72,7 +72,7 @@ class CredentialCheck:
         self._waiting += 1
         try:
             is_right = await asyncio.get_running_loop().run_in_executor(
-                self._threads, _verify, self._hasher, stored or self._unknown, credentials.password
+                self._threads, _verify, self._hasher, stored or self._costly(users), credentials.password
             )
         finally:
             self._waiting -= 1
@@ -81,6 +81,10 @@ class CredentialCheck:
         self._count_failure(client, -1)
         self._remember(mark)
         return Answer.GOOD
+
+    def _costly(self, users: Mapping[str, str]) -> str:
+        """A hash for an unknown account that costs what a known one does, however the hashes were made."""
+        return next(iter(users.values()), self._unknown)
 
     def close(self) -> None:
         """Let the threads end; checks that wait are dropped."""

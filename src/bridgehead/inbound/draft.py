@@ -31,7 +31,7 @@ from bridgehead.core.reply import Reply
 from bridgehead.core.routing import Here, MessageProperties
 from bridgehead.inbound import refusals
 from bridgehead.smtp.event import ContentEnd, MailFrom, RcptTo
-from bridgehead.spool.contract import BodyWriter, Insert, Spool
+from bridgehead.spool.contract import BODY_IN_ROW_MAX, BodyWriter, Insert, Spool
 
 HEADER_MAX: Final = 64 * 1024
 """Octets of header that are held back to see whether Date and Message-ID are there; longer ones get none."""
@@ -110,7 +110,17 @@ class Draft:
             else:
                 self._body.write(data)
         except OSError:
-            self._fail()
+            self.run_out()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the body lies in a file by now, so that it could fill the disk."""
+        return self._body is not None and self._body.size > BODY_IN_ROW_MAX
+
+    def run_out(self) -> None:
+        """There is no room left for this message: forget what arrived, refuse it at its end."""
+        self.trouble = refusals.NO_STORAGE
+        self.discard()
 
     def finish(self, end: ContentEnd, octets_left: int) -> Insert | Reply:
         """Judge the whole message: what to store, or why not. `octets_left` of the session; -1: no limit."""
@@ -136,10 +146,6 @@ class Draft:
         if self._body is not None:
             self._body.discard()
             self._body = None
-
-    def _fail(self) -> None:
-        self.trouble = refusals.NO_STORAGE
-        self.discard()
 
     def _refusal(self, size: int, head: bytes, octets_left: int) -> Reply | None:
         origin = self.origin

@@ -23,6 +23,7 @@ import msgspec
 
 from bridgehead.core.address import Mailbox, parse_mailbox
 from bridgehead.core.client import Client
+from bridgehead.core.envelope import Notify
 from bridgehead.core.header import DateWriter, Hop
 from bridgehead.core.organization import VirtualServer
 from bridgehead.core.reply import Reply, printable
@@ -43,6 +44,8 @@ from bridgehead.inbound.submission_client import (
 )
 from bridgehead.smtp.data_reader import ChunkReader
 from bridgehead.smtp.event import ContentEnd, MailFrom
+from bridgehead.smtp.limits import LIMITS
+from bridgehead.smtp.parameters import is_envelope_id
 from bridgehead.smtp.receive_buffer import ReceiveBuffer
 from bridgehead.spool.contract import Insert, StoredMessage
 
@@ -54,6 +57,7 @@ CONNECTIONS_MAX: Final = 100
 REQUEST_SECONDS: Final = 300.0
 """For a whole submission; `sendmail` may be fed by a slow program."""
 
+_NOTIFY_MAX: Final = int(Notify.SUCCESS | Notify.FAILURE | Notify.DELAY)
 _PEER: Final = struct.Struct("3i")
 _log: Final = logging.getLogger(__name__)
 
@@ -203,6 +207,8 @@ class _Connection(asyncio.Protocol):
         content = self._reader.read(self._buffer)
         if content:
             self._draft.write(content)
+            if self._draft.is_large and not self._reception.has_room():
+                self._draft.run_out()
         if self._reader.remaining:
             return False
         self._take = self._take_length
@@ -226,6 +232,8 @@ class _Connection(asyncio.Protocol):
         server = origin.virtual_server
         if not 0 < len(submission.recipients) <= server.messages.recipients_max:
             raise _RefusedError(f"There must be 1 to {server.messages.recipients_max} recipients")
+        if not _has_good_options(submission):
+            raise _RefusedError("notify, ret or envid is not one of RFC 3461")
         own = f"{origin.client.user}@{server.fqdn}"
         sender = own if submission.sender is None else submission.sender
         if sender:
@@ -288,6 +296,13 @@ class _Connection(asyncio.Protocol):
         draft, self._draft = self._draft, None
         if draft is not None:
             draft.discard()
+
+
+def _has_good_options(submission: Submission) -> bool:
+    """Whether what goes into the command lines of next hops is what RCPT and MAIL would have let in."""
+    envid = submission.envid
+    is_envid = not envid or (" " not in envid and is_envelope_id(envid, LIMITS))
+    return is_envid and submission.ret in {"", "FULL", "HDRS"} and -1 <= submission.notify <= _NOTIFY_MAX
 
 
 def _mailbox(text: str, server: VirtualServer) -> Mailbox:
