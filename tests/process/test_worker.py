@@ -5,8 +5,11 @@ from __future__ import annotations
 import smtplib
 from pathlib import Path
 
+import pytest
+
 from bridgehead.control.control_socket import call
 from bridgehead.inbound.submission_client import Submission, submit
+from bridgehead.process.worker import sessions_for
 from tests.peers.bridgehead import smart_host
 from tests.peers.child import wait_until
 from tests.peers.conftest import NewBridgehead
@@ -50,3 +53,10 @@ def test_worker_takes_mail_of_local_programs_by_the_submission_socket(
     wait_until(lambda: sink.counts(b"Subject") == {b"from a program": 1}, "the message at the smart host")
     assert sink.received[0].header(b"Date")
     assert sink.received[0].header(b"Message-ID")
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "sessions"), [(256, 128), (1024, 512), (2048, 1024), (20_000, 18_976), (1_048_576, 1_047_552)]
+)
+def test_worker_never_lets_sessions_take_the_descriptors_that_mail_needs(descriptors: int, sessions: int) -> None:
+    assert sessions_for(descriptors) == sessions

@@ -209,7 +209,12 @@ def _in_force(organization: Organization, server: str) -> InForce:
 
 
 def _sessions_max() -> int:
-    """Sessions that the file descriptors of this process allow."""
+    """Sessions that the file descriptors of this process allow, once it may have as many as the system lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(hard if hard > 0 else soft, 2 * DESCRIPTORS_RESERVED) - DESCRIPTORS_RESERVED
+    return sessions_for(hard if hard > 0 else soft)
+
+
+def sessions_for(descriptors: int) -> int:
+    """Sessions of a process with so many descriptors: the reserve stays free, or half where there are few."""
+    return descriptors - min(DESCRIPTORS_RESERVED, descriptors // 2)
