@@ -37,6 +37,7 @@ def test_commands_are_completed() -> None:
         ("--config", "FILE", "explain", "--down"),
         ("--config", "FILE", "connector", "show"),
         ("connector", "test", "--config", "FILE"),
+        ("queue", "retry", "--config", "FILE", "--connector"),
     ],
 )
 def test_connectors_are_completed_from_the_file(tmp_path: Path, words: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ from typing import Final
 import click
 
 from bridgehead import __version__
-from bridgehead.cli.invocation import Exit, Invocation, shared_options, exit_code
+from bridgehead.cli.invocation import Exit, Invocation, exit_code, shared_options
 from bridgehead.core.error import BridgeheadError
 
 COMMANDS: Final = {

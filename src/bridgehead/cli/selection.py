@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bridgehead.cli.completion import connector_names
 from bridgehead.core import queue_id
 from bridgehead.core.address import normalise_domain
 
@@ -24,7 +25,12 @@ def selecting(command: F) -> F:
     """Give a command the options that select mail; it gets `selection`, `None` where none of them was given."""
 
     @click.argument("ids", nargs=-1, metavar="[ID]...")
-    @click.option("--connector", metavar="NAME", help='Mail that waits for this connector; "": for none.')
+    @click.option(
+        "--connector",
+        metavar="NAME",
+        shell_complete=connector_names,
+        help='Mail that waits for this connector; "": for none.',
+    )
     @click.option("--domain", metavar="DOMAIN", help="Recipients at this domain.")
     @click.option("--sender", metavar="ADDRESS", help='Mail of this envelope sender; "<>": the null one.')
     @click.option("--all", "everything", is_flag=True, help="All that waits.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bridgehead.cli.invocation import shared_options, invocation
+from bridgehead.cli.invocation import invocation, shared_options
 
 
 @click.command(epilog="Example: bridgehead serve --config /etc/bridgehead/bridgehead.toml")
