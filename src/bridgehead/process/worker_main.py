@@ -138,7 +138,7 @@ def main() -> None:
     except* (BridgeheadError, OSError, sqlite3.Error) as errors:
         for error in errors.exceptions:
             trace = None if isinstance(error, BridgeheadError) else error
-            log.error("%s", error, exc_info=trace, extra={"event": "worker-failed"})
+            log.error("%s", error, exc_info=trace, extra={"event": "worker-failed"})  # noqa: TRY400  ours need no trace
         sys.exit(1)
 
 
