@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 PROGRAM = Path(sys.executable).with_name("bridgehead")
 WORDS_OF_EVERY_PATH = (
@@ -22,15 +23,20 @@ WORDS_OF_EVERY_PATH = (
 )
 
 
-def test_demo_shows_every_path_of_mail_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_demo_shows_every_path_of_mail_and_leaves_nothing_behind() -> None:
+    with TemporaryDirectory(prefix="demo-", dir="/tmp") as folder:  # a short path, for the sockets in it
+        run_in(Path(folder))
+
+
+def run_in(folder: Path) -> None:
     done = subprocess.run(
         [str(PROGRAM), "demo", "--seconds", "10", "--plain"],
         capture_output=True,
         text=True,
         check=False,
         timeout=90,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [word for word in WORDS_OF_EVERY_PATH if word not in done.stdout] == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_state_directory_serves_one_server_at_a_time(tmp_path: Path) -> None:
         state_directory.prepare(node(tmp_path))
     os.close(lock)
     os.close(state_directory.prepare(node(tmp_path)))
+
+
+def test_state_directory_must_leave_room_for_the_names_of_its_sockets(tmp_path: Path) -> None:
+    longest = Path("/" + "x" * (state_directory.PATH_OCTETS_MAX - 1))
+    with pytest.raises(MachineError, match="is too long"):
+        state_directory.prepare(node(Path(f"{longest}y")))
+    with socket.socket(socket.AF_UNIX) as possible, pytest.raises(FileNotFoundError):
+        possible.bind(str(longest / "control.sock"))  # not refused for its length
 
 
 def test_state_directory_names_the_key_when_it_is_no_folder(tmp_path: Path) -> None:

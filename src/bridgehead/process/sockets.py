@@ -51,7 +51,7 @@ def bind_submission(state_dir: Path) -> socket.socket:
         bound.setblocking(False)
     except OSError as error:
         bound.close()
-        raise MachineError(f"cannot listen on {path}: {error.strerror}") from error
+        raise MachineError(f"cannot listen on {path}: {error.strerror or error}") from error
     return bound
 
 

@@ -23,6 +23,8 @@ from bridgehead.core.error import MachineError
 from bridgehead.core.organization import Node
 from bridgehead.spool.volume import is_volatile
 
+PATH_OCTETS_MAX: Final = 107 - len("/control.sock")
+"""Linux takes 108 octets for the path of a Unix socket, the NUL at its end included (unix(7))."""
 _FOLDERS: Final = ("spool", "tracking", "badmail", "damaged")
 
 
@@ -32,6 +34,10 @@ def prepare(node: Node) -> int:
     `MachineError` (exit 73) where it cannot be used, with what to do about it.
     """
     path = Path(node.state_dir)
+    if len(os.fsencode(path)) > PATH_OCTETS_MAX:
+        raise MachineError(
+            f"state_dir {path} is too long: the sockets in it allow {PATH_OCTETS_MAX} octets. Choose a shorter folder"
+        )
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
         for name in _FOLDERS:
