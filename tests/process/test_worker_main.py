@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import smtplib
 from pathlib import Path
 
 from bridgehead.process.messages import Drain, Granted, Ready
@@ -40,3 +41,19 @@ def test_worker_ends_by_itself_when_the_supervisor_was_killed(new_bridgehead: Ne
     wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the end of both workers")
     server.start()
     assert server.terminate() == 0
+
+
+def test_worker_drains_where_its_whole_group_is_told_to_end(new_bridgehead: NewBridgehead, sink: Sink) -> None:
+    """As systemd ends a service by default: SIGTERM to every process of it, in any order."""
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port))
+    server.start()
+    client = smtplib.SMTP("127.0.0.1", server.port, timeout=10)
+    client.ehlo()
+    assert client.mail("app@example.org")[0] == 250
+    assert client.rcpt("bob@fabrikam.example")[0] == 250
+    for process in reversed(server.running.process_ids()):
+        os.kill(process, signal.SIGTERM)
+    assert client.data(b"Subject: taken\r\n\r\nstill\r\n")[0] == 250
+    client.close()
+    assert server.running.wait_exit() == 0

@@ -131,7 +131,9 @@ def main() -> None:
     json_logs = True if logs == "json" else None
     arguments = Arguments(int(pipe), int(lane), int(index), json_logs, tuple(map(int, orphans)))
     set_up(json=json_logs)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's business, also where a whole group is signalled
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        # The supervisor's business, also where a whole group is signalled, as systemd does: it tells us to drain.
+        signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
     try:
         uvloop.run(run(arguments))
