@@ -8,13 +8,7 @@ from tests.architecture.source import PACKAGE, ROOT
 
 WITHOUT_OWN_TEST = frozenset(
     {
-        "cli/demo_figures",
-        "cli/demo_journal",
-        "cli/demo_picture",
         "inbound/draft",
-        "inbound/reception",
-        "inbound/sessions",
-        "inbound/submission_client",
         "outbound/aging",
         "outbound/entry",
         "outbound/index",
@@ -28,12 +22,6 @@ WITHOUT_OWN_TEST = frozenset(
         "outbound/recorder",
         "outbound/statistics",
         "outbound/verdict",
-        "process/demo/internet",
-        "process/demo/organization",
-        "process/demo/receiver",
-        "process/demo/senders",
-        "process/demo/server_child",
-        "process/demo/stage",
     }
 )
 """Modules that only other modules' tests cover. This list may only become shorter."""
