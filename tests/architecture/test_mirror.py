@@ -8,7 +8,6 @@ from tests.architecture.source import PACKAGE, ROOT
 
 WITHOUT_OWN_TEST = frozenset(
     {
-        "inbound/draft",
         "outbound/aging",
         "outbound/entry",
         "outbound/index",
