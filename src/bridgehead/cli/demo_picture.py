@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -71,7 +72,7 @@ def picture(look: Figures, rates: Rates, told: Iterable[Told]) -> Group:
 
 
 def _table(look: Figures, rates: Rates) -> Table:
-    table = Table(expand=False, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("connector", no_wrap=True)
     table.add_column("link")
     for name in ("waiting", "delivered", "a second", "deferred", "failed"):

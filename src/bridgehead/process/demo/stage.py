@@ -131,9 +131,11 @@ class _Show:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             try:
-                await self._play(seconds)
+                trouble = await self._play(seconds)
             finally:
                 await self._server.stop()
+        if trouble:
+            raise MachineError(trouble)
 
     async def _listen(self) -> None:
         await self._server.listen(self._hear)
@@ -144,16 +146,18 @@ class _Show:
         if self._audience.hear(line):
             self._is_ready.set()
 
-    async def _play(self, seconds: float | None) -> None:
+    async def _play(self, seconds: float | None) -> str:
+        """Play to the end; what went wrong, or nothing. Raised here, a TaskGroup would wrap it."""
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._is_ready.wait()
-        except TimeoutError as error:
-            raise MachineError(f"the demo's server was not ready within {START_SECONDS:.0f} s") from error
+        except TimeoutError:
+            return f"the demo's server was not ready within {START_SECONDS:g} s"
         if not self._is_over.is_set():
             await self._play_acts(seconds)
         if self._server.ended.is_set():
-            raise MachineError("\n".join(("the demo's server ended by itself:", *self._server.tail)))
+            return "\n".join(("the demo's server ended by itself:", *self._server.tail))
+        return ""
 
     async def _play_acts(self, seconds: float | None) -> None:
         async with asyncio.TaskGroup() as tasks:
