@@ -103,6 +103,8 @@ class FakeDialer:
         self.answer: Callable[[Destination, Transaction], Attempted] = self.answer_by_recipient
         self.is_slow = False
         """Transactions end when the test calls `FakeChannel.answer`."""
+        self.is_silent = False
+        """Hosts take connections and never greet."""
         self.dialled: list[Destination] = []
         self.channels: list[FakeChannel] = []
         self.transactions: list[tuple[Destination, Transaction]] = []
@@ -113,6 +115,8 @@ class FakeDialer:
         """As in `Dialer`."""
         await asyncio.sleep(0)
         self.dialled.append(destination)
+        if self.is_silent:
+            await asyncio.Event().wait()
         key = destination.key
         outcome = self.hosts.get(key.connector) or self.hosts.get(key.next_hop)
         if outcome is not None:

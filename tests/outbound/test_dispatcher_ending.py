@@ -53,6 +53,19 @@ async def test_what_does_not_end_in_time_is_cut_off_and_tried_again_at_the_next_
         assert office.count() == 0
 
 
+async def test_a_host_that_never_greets_does_not_delay_the_end(tmp_path: Path) -> None:
+    """Since the first version, a dial that was under way kept the worker until its supervisor killed it."""
+    office = PostOffice(tmp_path, ISP)
+    office.dialer.is_silent = True
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(office.dispatcher.run())
+        await office.settle()
+        message_id = await office.accept("a@one.example")
+        assert len(office.dialer.dialled) == 1
+        await office.dispatcher.drain(300)
+    assert await office.states(message_id) == {}
+
+
 async def test_what_the_disk_refuses_is_written_again_before_anything_follows(tmp_path: Path) -> None:
     async with PostOffice(tmp_path, NATIVE).open() as office:
         office.dialer.recipients["a@one.example"] = [NO_SUCH_USER]

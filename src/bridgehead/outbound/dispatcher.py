@@ -88,6 +88,7 @@ class Dispatcher:
         self._organization_since = -inf
         self._router = Router(server, organization, link_state)
         self._tasks: asyncio.TaskGroup | None = None
+        self._dials: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self._quiet = asyncio.Event()
         self._ended = asyncio.Event()
@@ -152,6 +153,8 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Begin nothing new, let transactions under way end within `seconds`, drop the others, end `run`."""
         self._is_draining = True
+        for dial in self._dials:  # a host may take minutes to greet, and nothing would be sent to it any more
+            dial.cancel()
         for queue in self.queues:
             queue.drain()
         with suppress(TimeoutError):
@@ -168,7 +171,10 @@ class Dispatcher:
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> object:
         assert self._tasks is not None, "connections are opened while the dispatcher runs"
-        return self._tasks.create_task(coroutine)
+        dial = self._tasks.create_task(coroutine)
+        self._dials.add(dial)
+        dial.add_done_callback(self._dials.discard)
+        return dial
 
     @property
     def link_state(self) -> LinkState:
