@@ -97,16 +97,20 @@ class Aging:
 
     def sweep(self, now: float) -> None:
         """Find the messages to look at now. Costs some 50 ns a waiting message, once a minute."""
+        due: dict[
+            MessageId, None
+        ] = {}  # each once: a look is at all parts of a message, and every part may ask for one
         while self._again and self._again[0][0] <= now:
-            self._looks.append(heapq.heappop(self._again)[1])
+            due[heapq.heappop(self._again)[1]] = None
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
             notice, expire = earliest_at(now - self._notice_age), earliest_at(now - self._expire_age)
             for since, until in ((self._noticed_before, notice), (self._expired_before, expire)):
-                self._looks.extend([one for one in self._post.index.messages if since <= one < until])
+                due |= dict.fromkeys([one for one in self._post.index.messages if since <= one < until])
             self._noticed_before = max(self._noticed_before, notice)
             self._expired_before = max(self._expired_before, expire)
-        if self._looks:
+        if due:
+            self._looks.extend(due)
             self._look_due.set()
 
     async def run(self) -> None:
