@@ -55,7 +55,7 @@ def test_each_state_has_its_count_and_its_oldest() -> None:
 
 def test_queues_of_one_connector_are_added_up_and_those_of_others_are_not() -> None:
     queues = [queue(), queue(next_hop="other"), queue(connector="")]
-    for age, found in zip((10, 30, 20), queues, strict=True):
+    for age, found in zip((30, 10, 20), queues, strict=True):
         found.waiting.add_ready(arrived(age))
     assert queue_counts(queues, ALL_UP) == (
         QueueCount("", QueueState.READY, 1, NOW - 20),
