@@ -1,4 +1,4 @@
-"""The end of a listener: sessions may finish, within limits."""
+"""Listeners: which doors are open, and how they end: sessions may finish, within limits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import socket
 
 import pytest
 
-from tests.inbound.receiving import dialogue, receiving
-from tests.inbound.saying import ENVELOPE, MAIL
+from bridgehead.inbound.listener import Door
+from tests.inbound.receiving import KEY, dialogue, receiving
+from tests.inbound.saying import ENVELOPE, MAIL, until
 
 
 async def test_drain_ends_idle_sessions_and_waits_for_messages() -> None:
@@ -32,3 +33,34 @@ async def test_drain_has_an_end() -> None:
         await busy.say(MAIL)
         await found.server.drain(0.05)
         assert (await busy.rest()).startswith(b"421 4.3.2 ")
+
+
+async def test_a_listener_that_left_the_configuration_accepts_nothing_and_its_sessions_go_on() -> None:
+    async with receiving() as found, dialogue(found.port) as client:
+        (door,) = found.server.doors
+        found.server.forget(door)
+        found.server.forget(door)
+        assert found.server.doors == frozenset()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", found.port), timeout=1)
+        assert (await client.say(MAIL))[:9] == "250 2.1.0"
+
+
+async def test_doors_are_told_apart_and_closed_one_by_one() -> None:
+    async with receiving() as found:
+        (first,) = found.server.doors
+        bound = socket.create_server(("127.0.0.1", 0))
+        second = Door(KEY, "127.0.0.1", bound.getsockname()[1])
+        await found.server.listen(second, bound)
+        assert found.server.doors == {first, second}
+        found.server.forget(first)
+        assert found.server.doors == {second}
+        async with dialogue(second.port):
+            assert found.server.session_counts() == {KEY: 1}
+        await until(lambda: not found.server.session_counts())
+
+
+async def test_a_drained_server_without_sessions_is_done_at_once() -> None:
+    async with receiving() as found, asyncio.timeout(1):
+        await found.server.drain(60)
+        assert found.server.doors == frozenset()
