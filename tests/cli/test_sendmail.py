@@ -31,6 +31,9 @@ from tests.inbound.receiving import HASHER, organization, without_received
 ACCOUNT = pwd.getpwuid(os.getuid()).pw_name
 MESSAGE = b"From: a@contoso.com\nDate: Tue, 24 Nov 2026 08:00:00 +0000\nMessage-ID: <1@x>\nSubject: x\n\nbody\n"
 
+NOBODY = 65_534
+"""An account that owns nothing."""
+
 
 class Mailer:
     """A server that takes submissions, and all that it accepted."""
@@ -205,11 +208,15 @@ def test_server_that_is_down_is_temporary(tmp_path: Path) -> None:
     assert "Is `bridgehead serve` running?" in done.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
-async def test_socket_behind_a_closed_door_is_not_permitted(mailer: Mailer) -> None:
-    (mailer.config.parent / "state").chmod(0)
+async def test_socket_behind_a_closed_door_is_not_permitted(mailer: Mailer, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = mailer.config.parent / "state"
+    monkeypatch.setenv("BRIDGEHEAD_SUBMIT", str(state / "submit.sock"))
     with contextlib.ExitStack() as stack:
-        stack.callback((mailer.config.parent / "state").chmod, 0o700)
+        state.chmod(0)
+        stack.callback(state.chmod, 0o700)
+        if os.geteuid() == 0:  # root may do everything, so the door is tried by someone else
+            os.seteuid(NOBODY)
+            stack.callback(os.seteuid, 0)
         assert (await mailer.send("bob@fabrikam.com")).code == 77
 
 

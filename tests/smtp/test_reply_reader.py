@@ -151,8 +151,9 @@ def corpus_replies() -> Iterator[tuple[int, str]]:
 
 def test_replies_of_real_providers_are_read() -> None:
     replies = list(corpus_replies())
-    if not replies:
+    if not replies and "CI" not in os.environ:
         pytest.skip("no corpus here")
+    assert replies
     for code, text in replies:
         [reply] = read(f"{code} {text}\r\n".encode())
         assert isinstance(reply, Reply)
