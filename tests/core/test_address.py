@@ -254,6 +254,13 @@ def test_recipient_key_is_the_same_for_all_writings_of_an_address(address: str, 
     assert recipient_key(address, "contoso.com") == key
 
 
+@pytest.mark.parametrize("address", ["postmaster", "Postmaster", "POSTMASTER"])
+def test_recipient_key_of_a_postmaster_without_a_domain_is_whole(address: str) -> None:
+    """RFC 5321 4.1.1.3; a missing `@` once cost the last letter."""
+    assert recipient_key(address, "") == "postmaster@"
+    assert recipient_key(f"{address}@contoso.com", "contoso.com") == "postmaster@contoso.com"
+
+
 SUSPICIOUS = ("a%b", "a!b", "b.org!a", "a%b%c", "a＠b", "a﹫b", "a％b", "a！b", "=?utf-8?q?a=40b?=")
 HARMLESS = ("a", "a.b", "a+b=c", '"a%b"', '"a@b"', '"a!b"', "用户", "prvs=0123=a", "SRS0=x=y=b.org=a")
 

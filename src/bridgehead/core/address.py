@@ -130,9 +130,11 @@ def normalise_domain(text: str) -> str | None:
 def recipient_key(address: str, domain: str) -> str:
     """The form in which whole addresses are compared: lower case, needless quotes left out, domain normalised.
 
-    `recipient_key('"John.Doe"@Contoso.com', "contoso.com")` is `"john.doe@contoso.com"`.
+    `recipient_key('"John.Doe"@Contoso.com', "contoso.com")` is `"john.doe@contoso.com"`; a postmaster without a domain
+    (RFC 5321 4.1.1.3) is `"postmaster@"`.
     """
-    local_part = address[: address.rfind("@")]
+    end = address.rfind("@")
+    local_part = address if end < 0 else address[:end]
     if local_part.startswith('"'):
         content = _unquoted(local_part)
         if _is_dot_string(content):

@@ -41,7 +41,7 @@ _NAME_MAX: Final = 200  # octets of one name; Linux takes 255
 _NAME_KEPT: Final = 120  # of a longer one, before its digest
 _SAFE: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789.-_+=")
 _FOLDERS: Final = ("tmp", "new", "cur")
-_STORED: Final = Delivered(Reply(250, "2.0.0", "Stored in the mailbox"), HOST, is_final=True)
+_STORED: Final = Delivered(Reply(0, "2.0.0", "Stored in the mailbox"), HOST, is_final=True)
 
 
 class MaildirDialer:
@@ -110,7 +110,7 @@ class MaildirChannel:
         transaction = self._transaction
         assert transaction is not None
         self._is_closing = True
-        outcome = Deferred(Reply(451, "4.3.0", reason), Scope.HOST, HOST)
+        outcome = Deferred(Reply(0, "4.3.0", reason), Scope.HOST, HOST)
         self._settle(Attempted({r.ordinal: outcome for r in transaction.recipients}, is_reusable=False))
 
     def _settle(self, attempted: Attempted) -> None:
@@ -153,8 +153,7 @@ class Mailboxes:
 
 def folder_of(template: str, recipient: Recipient) -> Path:
     """The Maildir of a recipient: the template with `{domain}` and `{local}` filled in by names that are safe."""
-    address = recipient.address if "@" in recipient.address else f"{recipient.address}@"  # plain `postmaster`
-    local_part, _, _ = recipient_key(address, recipient.domain).rpartition("@")
+    local_part, _, _ = recipient_key(recipient.address, recipient.domain).rpartition("@")
     filled = template.replace("{domain}", _file_name(recipient.domain)).replace("{local}", _file_name(local_part))
     return Path(filled)
 
@@ -233,11 +232,11 @@ def _sync_folder(folder: Path) -> None:
 def _deferred(error: OSError) -> Deferred:
     """Nothing that a disk does is for ever: the message waits. The text may reach the sender and names no folder."""
     if error.errno == errno.ENOSPC:
-        reply = Reply(452, "4.3.1", "Not enough disk space for the mailbox")
+        reply = Reply(0, "4.3.1", "Not enough disk space for the mailbox")
     elif error.errno == errno.EDQUOT:
-        reply = Reply(452, "4.2.2", "The mailbox is full")
+        reply = Reply(0, "4.2.2", "The mailbox is full")
     elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        reply = Reply(451, "4.3.0", f"No permission to write the mailbox: {os.strerror(error.errno)}")
+        reply = Reply(0, "4.3.0", f"No permission to write the mailbox: {os.strerror(error.errno)}")
     else:
-        reply = Reply(451, "4.3.0", f"The mailbox could not be written: {error.strerror or type(error).__name__}")
+        reply = Reply(0, "4.3.0", f"The mailbox could not be written: {error.strerror or type(error).__name__}")
     return Deferred(reply, Scope.MESSAGE, HOST)
