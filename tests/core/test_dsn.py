@@ -216,6 +216,13 @@ def test_delay_notice_says_until_when_it_will_be_tried() -> None:
     assert fields["Will-Retry-Until"] == "Wed, 25 Nov 2026 08:21:32 +0000"
 
 
+def test_delay_for_a_reason_of_ours_keeps_its_status_and_is_no_answer_of_the_host() -> None:
+    state = RecipientState(attempts=3, host=MX, code=0, enhanced="4.4.2", text="closed the connection")
+    fields = status_of(delay_report(SMITH, state, NOW + 86_400))
+    assert (fields["Status"], fields["Diagnostic-Code"]) == ("4.4.2", "X-Bridgehead; closed the connection")
+    assert fields["Remote-MTA"] == "dns; mx1.fabrikam.com"
+
+
 def test_expiry_is_a_failure_with_the_last_words_of_the_peer() -> None:
     state = RecipientState(attempts=9, host=MX, code=450, enhanced="4.2.0", text="greylisted")
     fields = status_of(expired_report(SMITH, state))

@@ -140,3 +140,12 @@ def test_addresses_keep_the_joiners_of_their_script() -> None:
         address_text("\u0646\u0627\u0645\u0647\u200c\u0627\u06cc@a\u202eb")
         == "\u0646\u0627\u0645\u0647\u200c\u0627\u06cc@a?b"
     )
+
+
+def test_words_of_ours_are_not_put_into_the_mouth_of_a_host() -> None:
+    """A lost connection has a host, and no code: nobody there said anything."""
+    recipient = Recipient(0, "bob@fabrikam.com", "fabrikam.com")
+    lost = Reply(0, "4.4.2", "mx1.fabrikam.com[192.0.2.7]:25 closed the connection")
+    text = explain([Report(recipient, Action.DELAYED, "4.4.2", lost, lost.text.split()[0])], "mail.contoso.com", "")
+    assert "    The reason:\r\n      mx1.fabrikam.com[192.0.2.7]:25 closed the connection\r\n" in text
+    assert "answered" not in text

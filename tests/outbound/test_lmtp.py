@@ -162,7 +162,7 @@ async def test_server_that_says_nothing_is_not_waited_for() -> None:
     async with serving(asyncio.Protocol) as target:
         unavailable = await LmtpDialer(wiring).open(destination_to(target), lambda: None)
     assert isinstance(unavailable, Unavailable)
-    assert unavailable.outcome.reply == Reply(451, "4.4.1", "timed out")
+    assert unavailable.outcome.reply == Reply(0, "4.4.1", "timed out")
     assert steps == [f"dial lmtp:{target}"]
 
 

@@ -76,7 +76,8 @@ def reports_for(envelope: Envelope, outcomes: Mapping[int, Outcome], at: float) 
 def delay_report(recipient: Recipient, state: RecipientState, retry_until: float) -> Report:
     """A recipient that has waited so long that the sender should know; ask `is_wanted` first."""
     reply = _last_words(state)
-    status = reply.status if reply.is_temporary else "4.0.0"
+    is_temporary = reply.is_temporary or reply.enhanced.startswith("4.")
+    status = reply.status if is_temporary else "4.0.0"
     return Report(recipient, Action.DELAYED, status, reply, state.host, retry_until=retry_until)
 
 
@@ -220,7 +221,7 @@ def _recipient_fields(report: Report) -> list[str]:
     if remote:
         lines.append(f"Remote-MTA: dns; {remote}")
     if report.reply.code or report.reply.text:
-        kind = "smtp" if report.host and report.reply.code else "X-Bridgehead"
+        kind = "smtp" if report.is_answer else "X-Bridgehead"
         lines += _folded(f"Diagnostic-Code: {kind}; {reply_text(report.reply)}")
     if report.last_attempt:
         lines.append(f"Last-Attempt-Date: {date_text(report.last_attempt)}")

@@ -37,11 +37,16 @@ class Report(msgspec.Struct, frozen=True):
     reply: Reply
     """The last words on it, a peer's or ours."""
     host: str = ""
-    """Whose words they are: `"mx1.fabrikam.com[192.0.2.7]:25"`; empty: ours."""
+    """Where it was tried last: `"mx1.fabrikam.com[192.0.2.7]:25"`; empty: nowhere."""
     last_attempt: float = 0.0
     """Seconds since the epoch; 0: not known, or there was none."""
     retry_until: float = 0.0
     """Of a delayed recipient: when we give up."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the words are a server's; else they are ours, as of a lost connection or a full disk."""
+        return bool(self.host) and self.reply.code > 0
 
 
 _WIDTH: Final = 76
@@ -144,7 +149,7 @@ def _paragraph(report: Report) -> list[str]:
         lines.append(f"    It will be tried until {date_text(report.retry_until)}.")
     if report.reply.code or report.reply.text:
         said = f"{host_name(report.host) or 'The mail system there'} answered:"
-        lines.append("    " + (said if report.host else "The reason:"))
+        lines.append("    " + (said if report.is_answer else "The reason:"))
         lines += fold(reply_text(report.reply), "      ")
     return lines
 

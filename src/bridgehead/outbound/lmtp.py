@@ -47,17 +47,17 @@ class LmtpDialer:
             event = await channel.wait_event(self._wiring.timeouts.greeting)
             is_open = isinstance(event, Greeted)
         except TimeoutError:
-            return Reply(451, "4.4.1", "timed out")
+            return Reply(0, "4.4.1", "timed out")
         except OSError as error:
-            return Reply(451, "4.4.1", (error.strerror or str(error)).lower())
+            return Reply(0, "4.4.1", (error.strerror or str(error)).lower())
         except ProtocolError as error:
-            return Reply(451, "4.5.0", str(error))
+            return Reply(0, "4.5.0", str(error))
         finally:
             if not is_open:
                 channel.leave()
         if isinstance(event, Refused):
             return event.reply
-        return None if is_open else Reply(451, "4.5.0", f"{type(event).__name__} instead of a greeting")
+        return None if is_open else Reply(0, "4.5.0", f"{type(event).__name__} instead of a greeting")
 
     async def _connect(self, channel: SmtpChannel, destination: Destination) -> None:
         assert destination.local is not None

@@ -29,8 +29,8 @@ log: Final = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 5.0
 """How long a connection is kept without mail: long enough for the next message of a burst, short for the peer."""
-_DEFECT: Final = Deferred(Reply(451, "4.3.0", "Internal error; the log has the details"), Scope.HOST)
-_NO_PROGRESS: Final = Deferred(Reply(452, "4.5.3", "No recipient was taken"), Scope.MESSAGE)
+_DEFECT: Final = Deferred(Reply(0, "4.3.0", "Internal error; the log has the details"), Scope.HOST)
+_NO_PROGRESS: Final = Deferred(Reply(0, "4.5.3", "No recipient was taken"), Scope.MESSAGE)
 _NO_LIMIT: Final = 1_000_000
 
 
