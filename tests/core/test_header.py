@@ -16,6 +16,7 @@ from bridgehead.core.header import (
     VALUE_MAX,
     DateWriter,
     Hop,
+    begins_with_a_continuation,
     count_received,
     date_line,
     date_text,
@@ -181,3 +182,11 @@ def test_hostile_headers_cost_linear_time() -> None:
         header_value(head, "Message-ID")
         has_header(head, "Date")
         assert time.perf_counter() - begin < 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [(b" x", True), (b"\tx", True), (b"", False), (b"\r\n x", False), (b"X: y\r\n z", False), (b"\x0bx", False)],
+)
+def test_what_begins_with_white_space_continues_what_stands_before_it(content: bytes, answer: bool) -> None:
+    assert begins_with_a_continuation(content) is answer

@@ -14,7 +14,7 @@ from bridgehead.core import queue_id
 from bridgehead.core.address import Mailbox
 from bridgehead.core.client import Client, client_at
 from bridgehead.core.envelope import MessageId
-from bridgehead.core.header import DateWriter, Hop
+from bridgehead.core.header import DateWriter, Hop, header_value
 from bridgehead.core.organization import (
     AddressSpace,
     Connector,
@@ -248,6 +248,38 @@ def test_what_is_added_does_not_depend_on_how_content_arrived(name: str, cuts: l
     places = sorted({min(cut, len(content)) for cut in cuts} | {0, len(content)})
     pieces = [content[start:end] for start, end in pairwise(places)]
     assert stored(draft(origin(USER)), *pieces) == added + content
+
+
+CONTINUATIONS = {
+    "a space": b" by mx.evil.example; now\r\nSubject: x\r\n\r\nx\r\n",
+    "a tab": b"\tby mx.evil.example; now\r\nSubject: x\r\n\r\nx\r\n",
+    "white space alone": b" \r\nSubject: x\r\n\r\nx\r\n",
+    "a colon in the line": b" X-Spam: no\r\n\r\nx\r\n",
+    "longer than is held back": b" a: b\r\n" * (HEADER_MAX // 6),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUATIONS)
+def test_content_that_would_continue_our_line_gets_an_empty_line_before_it(name: str) -> None:
+    content = CONTINUATIONS[name]
+    assert stored(draft(), content) == b"\r\n" + content
+    assert stored(draft(), b"", content[:1], content[1:]) == b"\r\n" + content, "however it arrives"
+
+
+@pytest.mark.parametrize("name", CONTINUATIONS)
+def test_who_authenticated_gets_a_header_before_content_that_would_continue_ours(name: str) -> None:
+    content = CONTINUATIONS[name]
+    added = DATE + ID if len(content) <= HEADER_MAX else b""
+    assert stored(draft(origin(USER)), content) == added + b"\r\n" + content
+
+
+@given(st.binary(max_size=20).filter(lambda content: b"\r" not in content and b"\n" not in content))
+def test_our_received_line_ends_where_we_end_it(content: bytes) -> None:
+    """Whatever a client sends: a reader finds in our line the words that we wrote, and none besides."""
+    insert = finished(draft(), content + b"\r\n")
+    assert isinstance(insert, Insert)
+    received = header_value(insert.body.content or b"", "Received")
+    assert received.endswith("; Mon, 21 Sep 2026 14:13:20 +0000")
 
 
 def test_a_from_is_added_only_where_one_is_given_for_it() -> None:

@@ -120,6 +120,26 @@ async def test_only_the_received_line_is_added_for_a_client_that_did_not_authent
         assert found.bodies == [b"no header at all\r\n"]
 
 
+@pytest.mark.parametrize("way", ["DATA", "BDAT"])
+async def test_a_first_line_that_begins_with_white_space_is_body(way: str) -> None:
+    """It would else continue our Received line and change its words; nothing of it is lost."""
+    content = b" by mx.evil.example;\r\n\tMon, 1 Jan 2001 00:00:00 +0000\r\nSubject: x\r\n\r\nx\r\n"
+    async with receiving() as found, dialogue(found.port) as talk:
+        await talk.say(MAIL)
+        await talk.say(b"RCPT TO:<b@contoso.com>")
+        if way == "DATA":
+            assert (await talk.say(b"DATA")).startswith("354 ")
+            assert (await talk.say(content + b".")).startswith("250 ")
+        else:
+            chunk = b"BDAT %d LAST\r\n" % len(content) + content
+            assert (await talk.say(chunk.removesuffix(b"\r\n"))).startswith("250 ")
+        assert found.bodies == [b"\r\n" + content]
+        header, _, body = (found.messages[0].body.content or b"").partition(b"\r\n\r\n")
+        assert header.startswith(b"Received: ")
+        assert b"evil" not in header
+        assert body == content
+
+
 async def test_date_and_message_id_are_added_for_a_client_that_authenticated() -> None:
     async with receiving() as found, dialogue(found.port) as client:
         assert (await client.say(b"AUTH PLAIN AHVzZXIAc2VjcmV0")).startswith("235 2.7.0")

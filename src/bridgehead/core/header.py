@@ -84,6 +84,14 @@ def end_of_header(head: bytes) -> int:
     return len(head) if end < 0 else end + 2
 
 
+def begins_with_a_continuation(content: bytes) -> bool:
+    """Whether the first line would continue any field written in front of it: it begins with a space or a tab.
+
+    It continues nothing of its own (RFC 5322 2.2.3), so such content has no header.
+    """
+    return content.startswith((b" ", b"\t"))
+
+
 def count_received(head: bytes) -> int:
     """How many Received lines the header has: the hops that a message made so far (RFC 5321 6.3)."""
     header = _lower_header(head)

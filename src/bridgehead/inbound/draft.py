@@ -2,7 +2,8 @@
 
 Rules of this file: no sockets, no event loop. The configuration is the one that MAIL found. The Received line is
 written before the first octet of content, and nothing else is added, but Date and Message-ID for authenticated
-clients (RFC 6409 8). RFC 5321 4.1.1.4, 4.4, 6.3.
+clients (RFC 6409 8), and an empty line before content that would else continue our own line (RFC 5322 2.2.3): what a
+client sends must not stand in a line that we wrote. RFC 5321 4.1.1.4, 4.4, 6.3.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.header import (
     DateWriter,
     Hop,
+    begins_with_a_continuation,
     count_received,
     date_line,
     end_of_header,
@@ -35,7 +37,7 @@ from bridgehead.spool.contract import BODY_IN_ROW_MAX, BodyWriter, Insert, Spool
 
 HEADER_MAX: Final = 64 * 1024
 """Octets of header that are held back to see whether Date and Message-ID are there; longer ones get none."""
-
+_EMPTY_LINE: Final = b"\r\n"
 
 NO_ID: Final = MessageId(0)
 """Before the content begins there is no id."""
@@ -70,6 +72,8 @@ class Draft:
     _admitted: list[Admitted] = field(default_factory=list)
     _body: BodyWriter | None = None
     _held: bytes | None = None
+    _is_begun: bool = False
+    """Some content was written."""
 
     def admit(self, event: RcptTo) -> Reply | None:
         """Ask policy for a recipient; it is added, or the reply says why not."""
@@ -107,8 +111,12 @@ class Draft:
         try:
             if self._held is not None:
                 self._hold(data)
-            else:
-                self._body.write(data)
+                return
+            if not self._is_begun and data:
+                self._is_begun = True
+                if begins_with_a_continuation(data):
+                    self._body.write(_EMPTY_LINE)
+            self._body.write(data)
         except OSError:
             self.run_out()
 
@@ -202,10 +210,11 @@ class Draft:
 
     def _release_header(self) -> None:
         """Write what is missing, then what was held."""
-        held, self._held = self._held or b"", None
+        held, self._held, self._is_begun = self._held or b"", None, True
         if self._body is None:
             return
-        header = held[: end_of_header(held)]
+        lacks_header = begins_with_a_continuation(held)
+        header = b"" if lacks_header else held[: end_of_header(held)]
         if len(held) <= HEADER_MAX:
             if not has_header(header, "date"):
                 self._body.write(date_line(DateWriter().write(self.received_at)))
@@ -213,7 +222,8 @@ class Draft:
                 self._body.write(self.missing_from)
             if not has_header(header, "message-id"):
                 self._body.write(message_id_line(self.queue_id, self.origin.virtual_server.fqdn))
-            if b":" not in held[: held.find(b"\r\n")] and not held.startswith(b"\r\n"):
-                # There is no header at all: what comes must not be taken for one.
-                self._body.write(b"\r\n")
+            # What comes must not be taken for a header where there is none at all.
+            lacks_header |= b":" not in held[: held.find(b"\r\n")] and not held.startswith(b"\r\n")
+        if lacks_header:
+            self._body.write(_EMPTY_LINE)
         self._body.write(held)
