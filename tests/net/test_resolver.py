@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import dns.rcode
 import pytest
@@ -268,6 +269,42 @@ def test_resolvers_are_shared_by_those_who_name_the_same_servers() -> None:
     assert resolvers.resolver(("192.0.2.1",)) is resolvers.resolver(("192.0.2.1",))
     assert resolvers.resolver(("192.0.2.1",)) is not resolvers.resolver(("192.0.2.2",))
     assert isinstance(resolvers.resolver(()), Resolver)
+
+
+async def test_resolvers_look_again_at_the_files_of_the_system(tmp_path: Path) -> None:
+    hosts, resolv_conf = tmp_path / "hosts", tmp_path / "resolv.conf"
+    hosts.write_text("192.0.2.1 mail.contoso.com\n")
+    resolv_conf.write_text("nameserver 192.0.2.53\n")
+    resolvers = Resolvers(time.monotonic, hosts, resolv_conf)
+    before = resolvers.resolver(())
+    hosts.write_text("192.0.2.2 mail.contoso.com\n")
+    resolv_conf.write_text("nameserver 192.0.2.54\n")
+    assert await resolvers.resolver(()).addresses("mail.contoso.com") == Addresses((), ("192.0.2.1",))
+    resolvers.look_again()
+    assert await resolvers.resolver(()).addresses("mail.contoso.com") == Addresses((), ("192.0.2.2",))
+    assert resolvers.resolver(()) is not before
+    assert await before.addresses("mail.contoso.com") == Addresses((), ("192.0.2.1",))  # as it began
+
+
+async def test_resolvers_forget_every_answer_when_they_look_again(tmp_path: Path) -> None:
+    async with dns_server(ZONE) as server:
+        resolvers = Resolvers(time.monotonic, tmp_path / "none", tmp_path / "none")
+        servers = (f"127.0.0.1:{server.port}",)
+        for _ in range(2):
+            assert await resolvers.resolver(servers).mx("contoso.com") == MxHosts((A, B))
+        assert server.questions("contoso.com", "MX") == 1  # the second answer was remembered
+        resolvers.look_again()
+        assert await resolvers.resolver(servers).mx("contoso.com") == MxHosts((A, B))
+        assert server.questions("contoso.com", "MX") == 2
+
+
+async def test_resolvers_keep_what_they_know_where_a_file_of_the_system_cannot_be_read(tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    hosts.write_text("192.0.2.1 mail.contoso.com\n")
+    resolvers = Resolvers(time.monotonic, hosts, tmp_path / "none")
+    hosts.unlink()
+    resolvers.look_again()
+    assert await resolvers.resolver(()).addresses("mail.contoso.com") == Addresses((), ("192.0.2.1",))
 
 
 @given(st.text(max_size=20))

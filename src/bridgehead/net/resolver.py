@@ -212,15 +212,30 @@ class Resolvers:
         resolv_conf: Path = Path("/etc/resolv.conf"),
     ) -> None:
         self._clock = clock
-        self._hosts = read_hosts(_text(hosts_file))
+        self._hosts_file = hosts_file
         self._resolv_conf = resolv_conf
+        self._hosts: Mapping[str, Addresses] = {}
+        self._system_servers: tuple[str, ...] = read_name_servers("")
         self._resolvers: dict[tuple[str, ...], Resolver] = {}
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Read both files of the system anew and forget every answer; a file that cannot be read counts as before.
+
+        Questions under way end as they began.
+        """
+        hosts, servers = _text(self._hosts_file), _text(self._resolv_conf)
+        if hosts is not None:
+            self._hosts = read_hosts(hosts)
+        if servers is not None:
+            self._system_servers = read_name_servers(servers)
+        self._resolvers.clear()
 
     def resolver(self, dns_servers: tuple[str, ...]) -> Resolver:
-        """The resolver for these `"ADDRESS[:PORT]"`; empty: the system's servers, read when first asked for."""
+        """The resolver for these `"ADDRESS[:PORT]"`; empty: the system's servers. Ask anew for each question."""
         resolver = self._resolvers.get(dns_servers)
         if resolver is None:
-            servers = dns_servers or read_name_servers(_text(self._resolv_conf))
+            servers = dns_servers or self._system_servers
             resolver = Resolver([read_endpoint(server) for server in servers], self._clock, self._hosts)
             if len(self._resolvers) >= RESOLVERS_MAX:
                 self._resolvers.clear()
@@ -262,8 +277,9 @@ def read_hosts(text: str) -> dict[str, Addresses]:
     return hosts
 
 
-def _text(path: Path) -> str:
+def _text(path: Path) -> str | None:
+    """The content of a file; `None` where it cannot be read."""
     try:
         return path.read_text("utf-8", "replace")
     except OSError:
-        return ""
+        return None

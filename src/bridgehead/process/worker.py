@@ -108,10 +108,14 @@ class Worker:
             self.inbound.forget(door)
 
     def configure(self, node: Node, organization: Organization) -> None:
-        """Make a new organization current; sessions and transactions end with the one they began with."""
+        """Make a new organization current; sessions and transactions end with the one they began with.
+
+        Names are looked up anew from here on, by the system's files as they are now.
+        """
         self.node = node
         self._organization = organization
         self._in_force = _in_force(organization, self.node.server)
+        self._resolvers.look_again()
         self.dispatcher.set_organization(organization)
 
     def set_links(self, links: Links) -> None:
