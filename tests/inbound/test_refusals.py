@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from bridgehead.core.reply import Reply
 from bridgehead.inbound import refusals
+from bridgehead.spool.contract import SpoolLostError
 
 OURS = {name: value for name, value in vars(refusals).items() if isinstance(value, Reply)}
 
@@ -57,3 +61,15 @@ def test_a_text_is_one_plain_line_without_details_of_ours(name: str) -> None:
 @pytest.mark.parametrize("name", ["NO_STORAGE", "OUR_FAULT", "STOPPING", "TIMED_OUT", "CREDENTIALS_LATER"])
 def test_troubles_of_ours_never_bounce_mail(name: str) -> None:
     assert OURS[name].is_temporary
+
+
+@pytest.mark.parametrize(
+    ("error", "reply"),
+    [
+        (OSError(errno.ENOSPC, "full"), refusals.NO_STORAGE),
+        (sqlite3.OperationalError("disk I/O error"), refusals.NO_STORAGE),
+        (SpoolLostError(Path("p0.db"), KeyError("a defect")), refusals.OUR_FAULT),
+    ],
+)
+def test_what_was_not_stored_is_the_disks_fault_unless_it_is_ours(error: Exception, reply: Reply) -> None:
+    assert refusals.not_stored(error) is reply

@@ -11,9 +11,25 @@ from bridgehead.control.control_socket import call
 from bridgehead.inbound.submission_client import Submission, submit
 from bridgehead.process.worker import sessions_for
 from tests.peers.bridgehead import smart_host
-from tests.peers.child import wait_until
+from tests.peers.child import wait_greeting, wait_until
 from tests.peers.conftest import NewBridgehead
 from tests.peers.sink import Sink
+
+DEFECT = """
+import os
+from bridgehead.spool.writer import Writer
+
+take = Writer._gather
+
+def take_and_fail(self):
+    take(self)
+    if self._batch and os.path.exists({flag!r}):
+        os.unlink({flag!r})
+        raise KeyError("a defect")
+
+Writer._gather = take_and_fail
+"""
+"""For `sitecustomize`: the writer of a spool breaks with its next batch when the file is there."""
 
 ACCEPTED_DOMAIN = """
 [[accepted_domain]]
@@ -60,3 +76,33 @@ def test_worker_takes_mail_of_local_programs_by_the_submission_socket(
 )
 def test_worker_never_lets_sessions_take_the_descriptors_that_mail_needs(descriptors: int, sessions: int) -> None:
     assert sessions_for(descriptors) == sessions
+
+
+def test_worker_whose_spool_lost_its_writer_answers_451_and_is_replaced(
+    new_bridgehead: NewBridgehead, sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = tmp_path / "break"
+    (tmp_path / "sitecustomize.py").write_text(DEFECT.format(flag=str(flag)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port), workers=1)
+    server.start()
+    before = server.running.process_ids()
+    client = smtplib.SMTP("127.0.0.1", server.port, local_hostname="client.test", timeout=10)
+    client.sendmail("a@contoso.com", ["b@fabrikam.com"], "Subject: first\r\n\r\nHi.\r\n")
+    wait_until(lambda: call(server.state, "statistics")["spooled"] == 0, "an empty spool")
+    flag.touch()
+    with pytest.raises(smtplib.SMTPDataError) as refusal:
+        client.sendmail("a@contoso.com", ["b@fabrikam.com"], "Subject: second\r\n\r\nHi.\r\n")
+    client.close()
+    assert (refusal.value.smtp_code, refusal.value.smtp_error) == (451, b"4.3.0 A local error, try again later")
+    wait_until(lambda: bool(server.events("child-ended")), "the end of the worker")
+    told = [event["event"] for event in server.events() if event["level"] in {"critical", "error"}]
+    assert [name for name in told if name != "log"] == ["spool-lost", "worker-failed", "child-ended"]
+    wait_greeting(server.running, server.port)
+    with smtplib.SMTP("127.0.0.1", server.port, local_hostname="client.test", timeout=10) as client:
+        client.sendmail("a@contoso.com", ["b@fabrikam.com"], "Subject: third\r\n\r\nHi.\r\n")
+    wait_until(lambda: len(sink.received) >= 2, "the message at the smart host")
+    assert sink.counts(b"Subject") == {b"first": 1, b"third": 1}
+    assert server.running.process_ids()[0] == before[0]
+    assert server.terminate() == 0

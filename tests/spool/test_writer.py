@@ -1,4 +1,4 @@
-"""The order of writes, proved by stopping at each of them: what was promised is there, whole, and nothing else."""
+"""The writer thread: its order of writes, proved by stopping at each of them, and its end by a defect."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bridgehead.core.envelope import MessageId
-from bridgehead.spool.contract import Remove, Update
+from bridgehead.spool.contract import Remove, SpoolLostError, Update
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import DELIVERED, RETRYING, content_of, insert, loaded
+from bridgehead.spool.writer import Writer
+from tests.spool.contract import DELIVERED, RETRYING, committed, content_of, insert, loaded, result_of
 from tests.spool.disks import CrashDisk, PowerLossError
 from tests.spool.places import LARGE, body_files, large_insert
 
@@ -122,3 +123,44 @@ async def check(state_dir: Path, promised: int) -> None:
     assert spool.statistics().damaged == 0
     assert len(body_files(state_dir)) == len([number for number in found if number in {3, 4, 5}])
     await spool.close()
+
+
+class DefectError(Exception):
+    """What no part of the spool expects."""
+
+
+def broken(*_: object) -> None:
+    raise DefectError("a mistake of ours")
+
+
+@pytest.mark.parametrize("step", ["_gather", "_commit", "_remove_files", "_tidy", "_mend"])
+async def test_a_defect_outside_a_commit_answers_all_that_waits_and_tells_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    loss: asyncio.Future[SpoolLostError] = asyncio.get_running_loop().create_future()
+    spool = SqliteSpool(tmp_path, 0, lost=loss.set_result)
+    await committed(spool, large_insert(spool, 1))
+    results: list[Exception | None] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, step, broken)
+        for change in (large_insert(spool, 2), insert(1), insert(3)):  # 1 is there already: that one fails
+            spool.submit([change], results.append)
+        async with asyncio.timeout(5):
+            lost = await loss
+        assert len(results) == 3
+        assert results[1] is not None
+        assert isinstance(lost.defect, DefectError)
+        assert isinstance(await result_of(spool, [insert(4)]), SpoolLostError), "and so does what comes later"
+        assert (await loaded(spool, 1)).message_id == 1, "reading goes on"
+        async with asyncio.timeout(5):
+            await spool.close()
+    durable = {number for number, result in zip((2, 1, 3), results, strict=True) if result is None}
+    await check_after_loss(tmp_path, durable)
+
+
+async def check_after_loss(state_dir: Path, promised: set[int]) -> None:
+    again = SqliteSpool(state_dir, 0)
+    found = {int(entry.message_id) for entry in again.recover()}
+    assert promised | {1} <= found <= {1, 2, 3}
+    assert len(body_files(state_dir)) == len(found & {1, 2})
+    await again.close()

@@ -207,7 +207,7 @@ class Conversation:
         """The spool has it, or could not write. The client may be gone by now: the message counts all the same."""
         if error is not None:
             _log.error("cannot store a message", exc_info=error)
-            self._answer(refusals.NO_STORAGE)
+            self._answer(refusals.not_stored(error))
             return
         self._answer(Reply(250, "2.0.0", f"Message queued as {draft.queue_id}"))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridgehead.core.reply import Reply
+from bridgehead.spool.contract import SpoolLostError
 
 NOT_ALLOWED: Final = Reply(554, "5.7.1", "This client may not use this server")
 TOO_MANY_SESSIONS: Final = Reply(421, "4.3.2", "Too many sessions, try again later")
@@ -20,3 +21,8 @@ OUR_FAULT: Final = Reply(451, "4.3.0", "A local error, try again later")
 BAD_CREDENTIALS: Final = Reply(535, "5.7.8", "Authentication credentials invalid")
 CREDENTIALS_LATER: Final = Reply(454, "4.7.0", "Temporary authentication failure, try again later")
 TOO_MANY_FAILURES: Final = Reply(421, "4.7.0", "Too many failed authentications")
+
+
+def not_stored(error: Exception) -> Reply:
+    """The answer where the spool did not take a message: the disk's fault, or a defect of ours."""
+    return OUR_FAULT if isinstance(error, SpoolLostError) else NO_STORAGE

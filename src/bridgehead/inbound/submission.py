@@ -275,7 +275,7 @@ class _Connection(asyncio.Protocol):
     def _committed(self, draft: Draft, insert: Insert, error: Exception | None) -> None:
         if error is not None:
             _log.error("cannot store a submission", exc_info=error)
-            self._answer(_answer_of(refusals.NO_STORAGE))
+            self._answer(_answer_of(refusals.not_stored(error)))
             return
         self._answer(Answer(queue_id=draft.queue_id))
         try:

@@ -40,11 +40,14 @@ from bridgehead.process.free_space import FreeSpace
 from bridgehead.process.lease_client import LeaseClient
 from bridgehead.process.messages import Ask, GiveBack, Granted, Links, Listening, Message, Reported
 from bridgehead.process.worker_requests import WorkerRequests
+from bridgehead.spool.contract import SpoolLostError
 from bridgehead.spool.sqlite import SqliteSpool
 
 DESCRIPTORS_RESERVED: Final = 1024
 """File descriptors kept for outgoing connections, databases and body files."""
 MAILDIR_THREADS: Final = 2
+LOST_SECONDS: Final = 1.0
+"""What sessions get to hear that their message was not stored, where a worker ends by a defect of its spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,14 @@ class Worker:
         """Messages accepted since the start."""
         self.refused = 0
         """Recipients and messages refused since the start."""
-        self.spool = SqliteSpool(self.state_dir, assignment.index)
+        self.spool = SqliteSpool(self.state_dir, assignment.index, lost=self._on_spool_lost)
         self.badmail = Badmail(self.state_dir / "badmail")
         self.dispatcher = Dispatcher(self._surroundings(), self.node.server, assignment.organization)
         reception = self._reception()
         self.inbound = InboundServer(reception)
         self.submission = SubmissionServer(reception, self.node.server)
         self._requests = WorkerRequests(self)
+        self._sending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Recover the partition and begin to send."""
@@ -95,7 +99,7 @@ class Worker:
             latest = entry.message_id
             self.dispatcher.restore(entry)
         self._ids = QueueIds(self._index, latest)
-        self._tasks.create_task(self.dispatcher.run())
+        self._sending = self._tasks.create_task(self.dispatcher.run())
 
     async def listen(self, wanted: tuple[Listening, ...], new: Mapping[Listening, socket.socket]) -> None:
         """Accept connections on exactly these sockets: those that are new, and those held already."""
@@ -144,6 +148,17 @@ class Worker:
         self._threads.shutdown(wait=False)
         self._credentials.close()
         self.sink.close()
+
+    def _on_spool_lost(self, error: SpoolLostError) -> None:
+        self._tasks.create_task(self._end(error))
+
+    async def _end(self, error: SpoolLostError) -> None:
+        """End this worker, so that the supervisor starts another one: no outcome can be kept any more."""
+        if self._sending is not None:
+            self._sending.cancel()
+        self.submission.close()
+        await self.inbound.drain(LOST_SECONDS)
+        raise error
 
     def _emit(self, event: TrackingEvent) -> None:
         if event.step is Step.RECEIVED:

@@ -3,7 +3,8 @@
 1. A change is durable when `done(None)` is called for its submission: it survives `kill -9` and power loss.
 2. A submission is atomic: all of its changes hold after a crash, or none.
 3. Submissions become durable in the order in which they were made. `done` is called on the event loop, in that
-   order, once; with an exception if the store could not write, and then nothing of the submission holds.
+   order, once; with an exception if the store could not write, and then nothing of the submission holds. With a
+   `SpoolLostError` it may hold: a restart shows.
 4. What is damaged is set aside and counted; it neither stops `recover` nor disappears.
 5. One process owns a partition; a second one is refused when it opens it.
 6. An `Insert` of a message that is there already fails. An `Update` or `Remove` of one that is not there does
@@ -23,6 +24,7 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from bridgehead.core.envelope import Envelope, MessageId
+from bridgehead.core.error import BridgeheadError
 from bridgehead.core.recipient_state import RecipientState
 
 BODY_IN_ROW_MAX = 256 * 1024
@@ -62,6 +64,15 @@ class Remove(msgspec.Struct, frozen=True, gc=False):
 
 Change: TypeAlias = Insert | Update | Remove
 Done: TypeAlias = Callable[[Exception | None], None]
+
+
+class SpoolLostError(BridgeheadError):
+    """A defect of ours ended what writes the spool: nothing becomes durable any more. The process has to end."""
+
+    def __init__(self, path: Path, defect: Exception) -> None:
+        super().__init__(f"nothing writes {path} any more ({type(defect).__name__}: {defect}); no mail in it is lost")
+        self.path = path
+        self.defect = defect
 
 
 class StoredMessage(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import assert_never
@@ -22,6 +22,7 @@ from bridgehead.spool.contract import (
     Done,
     Insert,
     Remove,
+    SpoolLostError,
     SpoolStatistics,
     StoredEntry,
     StoredMessage,
@@ -49,9 +50,19 @@ _REMOVE = Act.REMOVE.value
 class SqliteSpool:
     """One partition, owned by this process. Everything is called on the event loop it was opened on."""
 
-    def __init__(self, state_dir: Path, partition: int, disk: Disk | None = None) -> None:
-        """Open the partition, or create it. `MachineError` if another process owns it, or the folder is not ours."""
+    def __init__(
+        self,
+        state_dir: Path,
+        partition: int,
+        disk: Disk | None = None,
+        lost: Callable[[SpoolLostError], None] = lambda _: None,
+    ) -> None:
+        """Open the partition, or create it. `MachineError` if another process owns it, or the folder is not ours.
+
+        `lost` is called once if nothing becomes durable any more, after the `done` of everything that waited.
+        """
         self._disk = disk or Disk()
+        self._lost = lost
         self._partition = Partition(state_dir, partition)
         self._bodies = BodyFiles(self._partition.bodies, self._disk)
         self._connection: sqlite3.Connection | None = self._connect()
@@ -163,7 +174,7 @@ class SqliteSpool:
 
     def _started_writer(self) -> Writer:
         if self._writer is None:
-            place = Place(self._partition.path, self._disk, asyncio.get_running_loop(), self._committed)
+            place = Place(self._partition.path, self._disk, asyncio.get_running_loop(), self._committed, self._lost)
             assert self._connection is not None
             self._writer = Writer(place, self._connection)
             self._connection = None

@@ -8,12 +8,16 @@ No `done(None)` ever follows a failed fsync: SQLite leaves the failed frames out
 after any fault that is not the submission's own the connection is opened afresh. One gap remains: if power fails
 right after a failed commit, the submission may be found whole although `done` reported an error; that is a duplicate,
 as the client was told to come back.
+
+A defect of ours ends the thread, never silently: it is logged, every submission that still waits gets a
+`SpoolLostError`, and so does the owner, whose process has to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -24,9 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
-from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS, Change, Done
+from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS, Change, Done, SpoolLostError
 from bridgehead.spool.disk import Disk, Value
 from bridgehead.spool.schema import COLUMNS, STATEMENT_ROWS_MAX, blanks_for, change_statement, connect_owner
+
+log: Final = logging.getLogger(__name__)
 
 GATHER_SECONDS: Final = 0.001
 """How long a batch waits for more, where the one before held several: on a fast disk commits would else be so small
@@ -72,6 +78,8 @@ class Place:
     loop: asyncio.AbstractEventLoop
     committed: Callable[[Results], None]
     """Called on the loop after each batch, in order of the batches."""
+    lost: Callable[[SpoolLostError], None]
+    """Called on the loop, once, when the thread ended by a defect and every submission had its error."""
 
 
 class Writer:
@@ -84,6 +92,10 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name=f"spool {place.path.stem}", daemon=True)
         self._stopped: asyncio.Future[None] = place.loop.create_future()
         self._stopping = False
+        self._lost: SpoolLostError | None = None
+        """Why nothing becomes durable any more. The event loop's."""
+        self._batch: list[Submission] = []
+        """What the thread took and has not answered for."""
         self._is_busy = False
         """Submissions come faster than one a commit: it pays to wait for more of them."""
         self._is_restless = False
@@ -100,34 +112,48 @@ class Writer:
 
     def put(self, submission: Submission) -> None:
         """Make it durable with the next batch."""
+        if self._lost is not None:
+            self._place.loop.call_soon(self._place.committed, [(submission, self._lost)])
+            return
         self._waiting.put(submission)
 
     async def stop(self) -> None:
-        """Wait until everything is durable that was put; the connection is closed then."""
+        """Wait until everything is durable that was put, or the writer is lost; the connection is closed then."""
         self._waiting.put(None)
         await self._stopped
         self._thread.join()
 
     def _run(self) -> None:
-        """The life of the thread."""
+        """The life of the thread, and its last word."""
+        try:
+            self._work()
+        except Exception as defect:
+            log.critical("the writer of a spool ended by a defect", exc_info=True, extra={"event": "spool-lost"})
+            self._close()
+            self._tell(self._answer_for_all, SpoolLostError(self._place.path, defect))
+        else:
+            self._close()
+            self._tell(self._stopped.set_result, None)
+
+    def _work(self) -> None:
         while not self._stopping:
-            batch = self._next_batch()
+            self._gather()
+            batch = self._batch
             if batch:
                 started = time.perf_counter()
                 results = self._commit(batch)
+                self._batch = []
+                self._tell(self._place.committed, results)
                 seconds = time.perf_counter() - started
                 self.commit_seconds += seconds
                 self.commit_buckets[bisect_left(COMMIT_BUCKETS_SECONDS, seconds)] += 1
-                self._tell(self._place.committed, results)
                 self._remove_files(results)
             if self._unsettled_bytes >= CHECKPOINT_BYTES or (self._is_restless and not batch):
                 self._tidy()
-        self._close()
-        self._tell(self._stopped.set_result, None)
 
-    def _next_batch(self) -> list[Submission]:
-        """All that waits, or what comes next; empty when nothing came for a while, or at the end."""
-        batch: list[Submission] = []
+    def _gather(self) -> None:
+        """Fill the batch with all that waits, or what comes next; with nothing where nothing came, or at the end."""
+        batch = self._batch
         values = size = 0
         try:
             submission = self._waiting.get(timeout=_IDLE_SECONDS if self._is_restless else None)
@@ -138,13 +164,12 @@ class Writer:
                 values += len(submission.values)
                 size += submission.size
                 if values >= _BATCH_VALUES_MAX or size >= _BATCH_BYTES_MAX:
-                    return batch
+                    return
                 submission = self._waiting.get_nowait()
         except queue.Empty:
             self._is_busy = len(batch) > 1
-            return batch
+            return
         self._stopping = True
-        return batch
 
     def _commit(self, batch: list[Submission]) -> Results:
         """Make a batch durable; if it fails as a whole, each submission by itself."""
@@ -219,6 +244,19 @@ class Writer:
             ):  # what was committed is in the log; the next start reads it there
                 self._connection.close()
             self._connection = None
+
+    def _answer_for_all(self, error: SpoolLostError) -> None:
+        """On the event loop, when the thread has ended: nobody may wait for ever."""
+        self._lost = error
+        waiting = self._batch
+        with contextlib.suppress(queue.Empty):
+            while True:
+                submission = self._waiting.get_nowait()
+                if submission is not None:
+                    waiting.append(submission)
+        self._place.committed([(submission, error) for submission in waiting])
+        self._stopped.set_result(None)
+        self._place.lost(error)
 
     def _tell(self, callback: Callable[[_T], None], argument: _T) -> None:
         try:
