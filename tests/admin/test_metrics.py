@@ -59,6 +59,20 @@ def test_metrics_count_messages_deliveries_and_sessions() -> None:
     assert found["bridgehead_received_total"] == 12
 
 
+def test_metrics_tell_why_recipients_failed_where_it_was_no_answer_of_the_next_hop() -> None:
+    deliveries = (
+        DeliveryCount("", "expired", 2),
+        DeliveryCount("", "failed", 2),
+        DeliveryCount("Partner", "failed", 1),
+    )
+    found = samples(Statistics(deliveries=deliveries))
+    assert found['bridgehead_deliveries_total{connector="native",result="failed"}'] == 2
+    assert found['bridgehead_expired_total{connector="native"}'] == 2
+    assert found['bridgehead_expired_total{connector="Partner"}'] == 0
+    assert found['bridgehead_bounced_total{connector="Internet via ISP"}'] == 0
+    assert not [name for name in found if 'result="expired"' in name]
+
+
 def test_metrics_keep_a_connector_that_left_the_file_while_mail_waits_for_it() -> None:
     found = samples(Statistics(queues=(QueueCount("Old", "frozen", 2),)))
     assert found['bridgehead_queue_messages{connector="Old",state="frozen"}'] == 2

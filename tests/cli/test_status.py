@@ -70,7 +70,13 @@ BUSY = Statistics(
         QueueCount("ISP", "retry", 40, NOW - 3_600),
         QueueCount("", "ready", 1, NOW - 5),
     ),
-    deliveries=(DeliveryCount("ISP", "delivered", 14_900), DeliveryCount("ISP", "deferred", 52)),
+    deliveries=(
+        DeliveryCount("ISP", "delivered", 14_900),
+        DeliveryCount("ISP", "deferred", 52),
+        DeliveryCount("Old", "bounced", 1),
+        DeliveryCount("Old", "expired", 2),
+        DeliveryCount("Old", "failed", 6),
+    ),
     spooled=43,
     commits=1_000,
     commit_seconds=1.5,
@@ -89,6 +95,7 @@ async def test_status_of_a_server_that_is_well(path: Path, generation: str) -> N
         "  received    15,000 messages, 2.00 a second since the start\n"
         "  refused     12\n"
         "  delivered   14,900 recipients, 1.99 a second since the start\n"
+        "  failed      6 recipients: 2 expired, 1 returned by an operator, 3 refused\n"
         "  sessions    BRIDGE01/Default 3\n"
         "  spool       43 messages, 1.5 ms a commit\n"
         "\n"
@@ -96,7 +103,7 @@ async def test_status_of_a_server_that_is_well(path: Path, generation: str) -> N
         "ISP             up        active          2  1 s        14,900        52       0\n"
         "                          retry          40  1 h\n"
         "Partner         up        -                                  0         0       0\n"
-        "Old             disabled  -                                  0         0       0\n"
+        "Old             disabled  -                                  0         0       6\n"
         "(no connector)            ready           1  5 s             0         0       0\n"
     )
     assert (came.code, came.err) == (0, "")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.link_state import ALL_UP, LinkState
+from bridgehead.core.organization import Delivery
 from bridgehead.core.queue_id import QueueIds
 from bridgehead.core.recipient_state import Hold
-from bridgehead.core.statistics import QueueCount
+from bridgehead.core.statistics import DeliveryCount, QueueCount
+from bridgehead.core.tracking import Step, TrackingEvent
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Part
-from bridgehead.outbound.listing import QueueState
+from bridgehead.outbound.listing import QueueState, Selection
+from bridgehead.outbound.operations import Operations, Verb
 from bridgehead.outbound.queue import Queue
-from bridgehead.outbound.statistics import queue_counts, state_of, state_of_entry
+from bridgehead.outbound.statistics import Results, queue_counts, state_of, state_of_entry
 from tests.outbound.back_room import NOW, Owner, still_wire
 from tests.outbound.fake_channel import CLOSING
-from tests.outbound.post_office import HERE
+from tests.outbound.post_office import HERE, HOUR, PostOffice, connector, organization
 
 DOWN = LinkState({"ISP": NOW})
 SUSPECT = LinkState(suspect=frozenset({"ISP"}))
@@ -111,3 +116,41 @@ def test_the_state_of_an_entry_is_its_own_before_that_of_its_queue() -> None:
         QueueState.FROZEN,
         QueueState.UNREACHABLE,
     ]
+
+
+EVENTS = {
+    "delivered": (Step.DELIVERED, "", ("delivered",)),
+    "deferred": (Step.DEFERRED, "", ("deferred",)),
+    "refused credentials defer": (Step.HELD, "credentials refused", ("deferred",)),
+    "refused by the next hop": (Step.FAILED, "", ("failed",)),
+    "expired is failed, too": (Step.FAILED, "expired", ("expired", "failed")),
+    "bounced is failed, too": (Step.FAILED, "bounced", ("bounced", "failed")),
+    "held by an operator": (Step.HELD, "held by an operator", ()),
+    "routed": (Step.ROUTED, "", ()),
+    "a dsn": (Step.DSN, "", ()),
+}
+
+
+@pytest.mark.parametrize(("step", "reason", "results"), EVENTS.values(), ids=EVENTS.keys())
+def test_results_count_what_became_of_a_recipient(step: Step, reason: str, results: tuple[str, ...]) -> None:
+    counted = Results()
+    counted.note(TrackingEvent(ts=NOW, step=step, connector="ISP", reason=reason))
+    assert counted.counts() == tuple(DeliveryCount("ISP", result, 1) for result in results)
+
+
+async def test_mail_that_expires_or_is_bounced_is_counted_where_it_waited(tmp_path: Path) -> None:
+    short = Delivery(expire_seconds=HOUR)
+    async with PostOffice(tmp_path, organization(connector("ISP", "*"), delivery=short)).open() as office:
+        office.dialer.hosts["ISP"] = CLOSING
+        returned = await office.accept("a@one.example", "b@one.example", sender="")
+        await office.accept("c@one.example", sender="")
+        await Operations(office.dispatcher, office.spool, office.clock).perform(
+            Verb.BOUNCE, Selection(frozenset((returned,)))
+        )
+        await office.passes(2 * HOUR)
+        assert office.count() == 0
+        assert office.dispatcher.statistics().deliveries == (
+            DeliveryCount("ISP", "bounced", 2),
+            DeliveryCount("ISP", "expired", 1),
+            DeliveryCount("ISP", "failed", 3),
+        )

@@ -26,6 +26,11 @@ NATIVE: Final = "native"
 """Label of mail that no connector takes."""
 STATES: Final = ("ready", "active", "retry", "unreachable", "credential", "frozen", "configuration")
 RESULTS: Final = ("delivered", "deferred", "failed")
+WHY_FAILED: Final = {
+    "expired": "Recipients that failed because they waited too long.",
+    "bounced": "Recipients that failed because an operator returned them.",
+}
+"""Results that are among the failed, each a metric of its own, so that results add up."""
 
 
 def render(server: Mapping[str, Any], statistics: Statistics, now: float) -> bytes:
@@ -75,13 +80,19 @@ class _Scrape(Collector):
 
     def _deliveries(self) -> Iterator[Metric]:
         deliveries = CounterMetricFamily(
-            "bridgehead_deliveries", "Recipients by result of an attempt.", labels=["connector", "result"]
+            "bridgehead_deliveries", "Recipients by what became of them.", labels=["connector", "result"]
         )
         counts = {(one.connector or NATIVE, one.result): one.count for one in self._statistics.deliveries}
-        for name in dict.fromkeys([*self._labels(), *(name for name, _ in counts)]):
+        names = dict.fromkeys([*self._labels(), *(name for name, _ in counts)])
+        for name in names:
             for result in RESULTS:
                 deliveries.add_metric([name, result], counts.get((name, result), 0))
         yield deliveries
+        for result, text in WHY_FAILED.items():
+            metric = CounterMetricFamily(f"bridgehead_{result}", text, labels=["connector"])
+            for name in names:
+                metric.add_metric([name], counts.get((name, result), 0))
+            yield metric
 
     def _connector_states(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("bridgehead_connector_up", "1 where the connector is up.", labels=["connector"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -109,7 +110,7 @@ def _facts(server: dict[str, Any], statistics: Statistics, now: float) -> Iterat
     workers = server["workers"]
     pids = ", ".join(str(worker["pid"]) for worker in workers if worker["pid"])
     sessions = ", ".join(f"{key} {number}" for key, number in sorted(statistics.sessions.items()) if number)
-    settled = {one.result: 0 for one in statistics.deliveries}
+    settled = Counter[str]()
     for one in statistics.deliveries:
         settled[one.result] += one.count
     yield "generation", server["generation"]
@@ -118,13 +119,23 @@ def _facts(server: dict[str, Any], statistics: Statistics, now: float) -> Iterat
     yield "workers", f"{ready} of {len(workers)} ready (pid {pids}), {size(statistics.memory_bytes)}"
     yield "received", f"{count(statistics.received, 'message')}, {_rate(statistics.received, seconds)}"
     yield "refused", amount(statistics.refused)
-    yield (
-        "delivered",
-        f"{count(settled.get('delivered', 0), 'recipient')}, {_rate(settled.get('delivered', 0), seconds)}",
-    )
+    yield "delivered", f"{count(settled['delivered'], 'recipient')}, {_rate(settled['delivered'], seconds)}"
+    yield "failed", _failed(settled)
     yield "sessions", sessions or "none open"
     average = statistics.commit_seconds / statistics.commits * 1000 if statistics.commits else 0.0
     yield "spool", f"{count(statistics.spooled, 'message')}, {average:.1f} ms a commit"
+
+
+def _failed(settled: Counter[str]) -> str:
+    """`"5 recipients: 2 expired, 1 returned by an operator, 2 refused"`."""
+    refused = settled["failed"] - settled["expired"] - settled["bounced"]
+    reasons = (
+        (settled["expired"], "expired"),
+        (settled["bounced"], "returned by an operator"),
+        (refused, "refused"),
+    )
+    told = ", ".join(f"{amount(number)} {words}" for number, words in reasons if number)
+    return count(settled["failed"], "recipient") + (f": {told}" if told else "")
 
 
 def _rate(number: int, seconds: float) -> str:

@@ -8,7 +8,6 @@ timer per message: a fixed number of loops, and one task for each connection bei
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,9 +19,8 @@ from bridgehead.core.dsn import ReportingMta
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.link_state import ALL_UP, LinkState
 from bridgehead.core.organization import Organization
-from bridgehead.core.outcome import Deferred, Delivered, Failed, Scope
+from bridgehead.core.outcome import Deferred, Failed, Scope
 from bridgehead.core.recipient_state import Hold
-from bridgehead.core.statistics import DeliveryCount
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.aging import Aging
 from bridgehead.outbound.allowance import Allowance, limits_of
@@ -33,6 +31,7 @@ from bridgehead.outbound.index import Index
 from bridgehead.outbound.loader import Loader
 from bridgehead.outbound.placement import RETURNED, Occasion, Placement, Site, unsettled
 from bridgehead.outbound.probes import Probes
+from bridgehead.outbound.pulse import Pulse
 from bridgehead.outbound.queue import Queue, Wire
 from bridgehead.outbound.queues import Queues
 from bridgehead.outbound.recorder import Recorder, Records
@@ -41,8 +40,6 @@ from bridgehead.outbound.statistics import QueueStatistics, queue_counts
 from bridgehead.outbound.verdict import Circumstances, of_outcomes, of_release
 from bridgehead.spool.contract import Spool, StoredEntry, StoredMessage
 
-TICK_SECONDS: Final = 0.1
-"""How often due times are looked at: the precision of every retry time."""
 PRUNE_SECONDS: Final = 3600.0
 """How often badmail that is too old is deleted."""
 SETTLING_SECONDS: Final = 600.0
@@ -79,8 +76,6 @@ class Dispatcher:
     ) -> None:
         """`server`: name of this machine in the organization."""
         self.organization = organization
-        self.deliveries: Counter[tuple[str, str]] = Counter()
-        """Recipients by connector and result: delivered, deferred, failed."""
         self.unconfirmed = 0
         """Transactions whose final reply was lost: their messages go out again, so the peer may get them twice."""
         self._surroundings = surroundings
@@ -106,6 +101,7 @@ class Dispatcher:
         self.placement = Placement(self._router, self.index, self.queues, self.recorder, site)
         self.aging = Aging(self, clock, surroundings.emit)
         self._probes = Probes(server, self.queues, wire, self._dialled)
+        self._pulse = Pulse(clock, self.queues.next_alarm, self.tick)
 
     # Mail comes in ------------------------------------------------------------------------------------------
 
@@ -127,7 +123,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             loops = [
-                tasks.create_task(one) for one in (*self._loader.loops(), self._tick_for_ever(), self.aging.run())
+                tasks.create_task(one) for one in (*self._loader.loops(), self._pulse.run(), self.aging.run())
             ]
             for queue in self.queues:
                 queue.wake(self._surroundings.clock())
@@ -136,7 +132,7 @@ class Dispatcher:
                 loop.cancel()
 
     def tick(self) -> None:
-        """Do what is due now. Called by `run` ten times a second, and by tests."""
+        """Do what is due now."""
         now = self._surroundings.clock()
         self.queues.wake(now)
         self.recorder.submit_again(now)
@@ -153,6 +149,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Begin nothing new, let transactions under way end within `seconds`, drop the others, end `run`."""
         self._is_draining = True
+        self._pulse.notice()
         for dial in self._dials:  # a host may take minutes to greet, and nothing would be sent to it any more
             dial.cancel()
         for queue in self.queues:
@@ -163,11 +160,6 @@ class Dispatcher:
         for queue in self.queues:
             queue.abort()
         self._ended.set()
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self.tick()
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> object:
         assert self._tasks is not None, "connections are opened while the dispatcher runs"
@@ -185,7 +177,7 @@ class Dispatcher:
         """Gauges of now, and counters since the start."""
         return QueueStatistics(
             queue_counts(self.queues, self.link_state),
-            tuple(DeliveryCount(*key, count) for key, count in sorted(self.deliveries.items())),
+            self.recorder.results.counts(),
             sum(queue.connection_count for queue in self.queues),
             self.unconfirmed,
             self.recorder.kept_as_badmail,
@@ -282,7 +274,6 @@ class Dispatcher:
             if not outcomes:
                 return
         for outcome in outcomes.values():
-            self.deliveries[queue.key.connector, _RESULTS[type(outcome)]] += 1
             if isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL:
                 queue.refusal = outcome
         at = Circumstances(self._surroundings.clock(), queue.key.connector, queue.delivery)
@@ -303,6 +294,8 @@ class Dispatcher:
     def wake_at(self, queue: Queue, when: float) -> None:
         """As in `QueueOwner`."""
         self.queues.wake_at(queue, when)
+        if when < self._pulse.due:
+            self._pulse.notice()
 
     def _dialled(self, connector: str, is_success: bool) -> None:  # a fact, not a switch
         """Report every failed round, and a good greeting where somebody may believe that the connector is not up."""
@@ -392,6 +385,3 @@ class Dispatcher:
         key = self._router.first_virtual_server()
         fqdn = self.organization.virtual_server(key).fqdn if key else self._server
         return ReportingMta(fqdn, self.organization.postmaster, key)
-
-
-_RESULTS: Final = {Delivered: "delivered", Deferred: "deferred", Failed: "failed"}

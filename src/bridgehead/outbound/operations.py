@@ -14,7 +14,6 @@ from typing import Final, assert_never
 import msgspec
 
 from bridgehead.core.envelope import MessageId
-from bridgehead.core.outcome import Failed
 from bridgehead.core.recipient_state import FRESH, Hold
 from bridgehead.core.reply import Reply
 from bridgehead.outbound.dispatcher import Dispatcher
@@ -23,14 +22,13 @@ from bridgehead.outbound.listing import QueueState, Row, Selection, Whereabouts,
 from bridgehead.outbound.placement import ORDERED, RETURNED
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.statistics import state_of_entry
-from bridgehead.outbound.verdict import Circumstances, Verdict, of_deletion, of_hold, of_outcomes, of_release
+from bridgehead.outbound.verdict import Circumstances, Verdict, of_bounce, of_deletion, of_hold, of_release
 from bridgehead.spool.contract import Spool, StoredMessage
 
 ROWS_MAX: Final = 100_000
 """Rows of one listing."""
 UNDER_WAY_MAX: Final = 1000
 """Changes submitted and not yet durable: they share commits without filling memory."""
-BOUNCED: Final = Failed(Reply(554, "5.0.0", "Returned by the postmaster of this system"))
 
 
 class Verb(StrEnum):
@@ -155,7 +153,7 @@ class Operations:
             case Verb.DELETE:
                 return of_deletion(attempt, ordinals, at)
             case Verb.BOUNCE:
-                return of_outcomes(attempt, dict.fromkeys(ordinals, BOUNCED), at)
+                return of_bounce(attempt, ordinals, at)
             case Verb.RETRY:
                 return Verdict({})
             case _:

@@ -18,6 +18,7 @@ from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.entry import Attempt
 from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
+from bridgehead.outbound.statistics import Results
 from bridgehead.outbound.verdict import Verdict
 from bridgehead.spool.contract import Change, Insert, Remove, Spool, StoredMessage, Update
 
@@ -46,6 +47,7 @@ class Recorder:
         self._index = index
         self._accepted = accepted
         self._refused: list[tuple[float, Sequence[Change], Callable[[], None]]] = []
+        self.results = Results()
         self.kept_as_badmail = 0
 
     def record(self, attempt: Attempt, verdict: Verdict, then: Callable[[], None]) -> None:
@@ -96,6 +98,7 @@ class Recorder:
         emit = self._records.emit
         for event in events:
             emit(event)
+            self.results.note(event)
         for insert in inserts:
             emit(_dsn_event(message, insert, self._records.clock()))
             self._accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))

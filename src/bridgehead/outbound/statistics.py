@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from bridgehead.core.link_state import LinkState
 from bridgehead.core.queue_id import arrival_seconds
 from bridgehead.core.recipient_state import Hold
 from bridgehead.core.statistics import DeliveryCount, QueueCount
+from bridgehead.core.tracking import Step, TrackingEvent
 from bridgehead.outbound.entry import Entry, message_of
 from bridgehead.outbound.listing import HELD_AS, QueueState
 from bridgehead.outbound.queue import Queue
+from bridgehead.outbound.verdict import BOUNCED_REASON, CREDENTIALS_REFUSED, EXPIRED_REASON
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,35 @@ class QueueStatistics:
     """Transactions whose final reply was lost."""
     badmail: int
     """Kept as badmail since the start."""
+
+
+class Results:
+    """Recipients by connector and by what became of them, since the start. Mutable; owned by the recorder.
+
+    `expired` and `bounced` are among `failed`: they say why, where it was no answer of the next hop.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def note(self, event: TrackingEvent) -> None:
+        """Count an event that is durable; each but those of outcomes counts nothing."""
+        result = _RESULTS.get(event.step)
+        if result is None:
+            if event.step is Step.HELD and event.reason == CREDENTIALS_REFUSED:
+                self._counts[event.connector, "deferred"] += 1
+            return
+        self._counts[event.connector, result] += 1
+        if event.reason in _WHY_FAILED:
+            self._counts[event.connector, event.reason] += 1
+
+    def counts(self) -> tuple[DeliveryCount, ...]:
+        """In order of connector and result."""
+        return tuple(DeliveryCount(*key, count) for key, count in sorted(self._counts.items()))
+
+
+_RESULTS: Final = {Step.DELIVERED: "delivered", Step.DEFERRED: "deferred", Step.FAILED: "failed"}
+_WHY_FAILED: Final = frozenset((EXPIRED_REASON, BOUNCED_REASON))
 
 
 def queue_counts(queues: Iterable[Queue], link_state: LinkState) -> tuple[QueueCount, ...]:

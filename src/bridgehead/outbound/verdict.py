@@ -24,6 +24,11 @@ from bridgehead.core.tracking import Step, TrackingEvent
 from bridgehead.outbound.entry import Attempt
 
 EXPIRED: Final = Reply(0, "4.4.7", "Delivery time expired")
+BOUNCED: Final = Failed(Reply(554, "5.0.0", "Returned by the postmaster of this system"))
+EXPIRED_REASON: Final = "expired"
+BOUNCED_REASON: Final = "bounced"
+CREDENTIALS_REFUSED: Final = "credentials refused"
+"""Reasons of events, in the log as they stand here; counted by them."""
 
 
 class Circumstances(msgspec.Struct, frozen=True, gc=False):
@@ -69,8 +74,15 @@ def of_expiry(attempt: Attempt, ordinals: Iterable[int], at: Circumstances) -> V
         )
         failed = Failed(Reply(before.code, EXPIRED.enhanced, before.text or EXPIRED.text), before.host)
         event = _outcome_event(attempt, recipient, states[recipient.ordinal], failed, at)
-        events.append(msgspec.structs.replace(event, reason="expired"))
+        events.append(msgspec.structs.replace(event, reason=EXPIRED_REASON))
     return Verdict(states, tuple(reports), tuple(events))
+
+
+def of_bounce(attempt: Attempt, ordinals: Iterable[int], at: Circumstances) -> Verdict:
+    """An operator returns these recipients to their sender."""
+    verdict = of_outcomes(attempt, dict.fromkeys(ordinals, BOUNCED), at)
+    events = tuple(msgspec.structs.replace(event, reason=BOUNCED_REASON) for event in verdict.events)
+    return Verdict(verdict.states, verdict.reports, events)
 
 
 def of_delay(attempt: Attempt, ordinals: Iterable[int], at: Circumstances) -> Verdict:
@@ -216,7 +228,7 @@ def _outcome_event(
         reply=outcome.reply.text,
         attempt=state.attempts,
         next_attempt=state.next_attempt,
-        reason="credentials refused" if is_held else "",
+        reason=CREDENTIALS_REFUSED if is_held else "",
         delay_ms=delay_ms(envelope, at.now),
     )
 
