@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridgehead.core.organization import Authentication, Secret, Security, TlsLevel
+from bridgehead.core.organization import Authentication, Delivery, Secret, Security, TlsLevel
 from bridgehead.net.tls import ClientContexts
 from bridgehead.outbound.connect import HostFailure, Stage, Wiring, connect
 from bridgehead.outbound.hosts import Candidate
@@ -109,6 +109,17 @@ async def test_host_fails(script: Script, stage: Stage, code: int, is_connect_le
     assert (failure.stage, failure.reply.code) == (stage, code)
     assert failure.stage.is_connect_level is is_connect_level
     assert not failure.is_credential
+
+
+async def test_no_step_is_waited_for_longer_than_connection_timeout() -> None:
+    destination = to_smart_hosts()
+    hasty = replace(destination.virtual_server, delivery=Delivery(connection_timeout_seconds=0.05))
+    async with serve(hangs_at_greeting) as server:
+        candidate = Candidate(ADDRESS, server.port)
+        wiring = Wiring(ClientContexts())
+        result = await connect(candidate, replace(destination, virtual_server=hasty), wiring, lambda: None)
+    assert isinstance(result, HostFailure)
+    assert (result.stage, result.reply.text) == (Stage.GREETING, "timed out")
 
 
 async def test_refused_connection_is_told_in_words() -> None:

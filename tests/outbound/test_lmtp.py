@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as PeerEnvelope
 
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
-from bridgehead.core.organization import LocalDelivery, Security, SmartHostOrder, VirtualServer
+from bridgehead.core.organization import Delivery, LocalDelivery, Security, SmartHostOrder, VirtualServer
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.net.tls import ClientContexts
@@ -164,6 +164,17 @@ async def test_server_that_says_nothing_is_not_waited_for() -> None:
     assert isinstance(unavailable, Unavailable)
     assert unavailable.outcome.reply == Reply(0, "4.4.1", "timed out")
     assert steps == [f"dial lmtp:{target}"]
+
+
+async def test_no_step_is_waited_for_longer_than_connection_timeout() -> None:
+    async with serving(asyncio.Protocol) as target:
+        destination = destination_to(target)
+        hasty = replace(destination.virtual_server, delivery=Delivery(connection_timeout_seconds=0.01))
+        unavailable = await LmtpDialer(Wiring(ClientContexts())).open(
+            replace(destination, virtual_server=hasty), lambda: None
+        )
+    assert isinstance(unavailable, Unavailable)
+    assert unavailable.outcome.reply == Reply(0, "4.4.1", "timed out")
 
 
 async def test_server_that_leaves_before_the_second_final_reply_has_the_first_recipient() -> None:

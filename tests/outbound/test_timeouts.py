@@ -15,3 +15,10 @@ def test_defaults_are_no_shorter_than_the_rfc_asks_for() -> None:
 def test_deadline_is_looked_at_often_enough_for_the_shortest_wait() -> None:
     assert TIMEOUTS.tick == 5.0
     assert Timeouts(goodbye=0.1).tick == 0.1
+
+
+def test_no_wait_is_longer_than_the_virtual_server_says() -> None:
+    assert Timeouts().at_most(600.0) == Timeouts()
+    assert Timeouts().at_most(60.0) == Timeouts(
+        connect=30, handshake=60, greeting=60, command=60, block=60, end=60, goodbye=5, idle=60
+    )

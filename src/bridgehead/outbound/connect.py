@@ -124,6 +124,7 @@ class _Attempt:
         self.candidate = candidate
         self.destination = destination
         self.wiring = wiring
+        self.timeouts = wiring.timeouts.at_most(destination.virtual_server.delivery.connection_timeout_seconds)
         self.stage = Stage.CONNECT
 
     def tell(self, kind: TraceKind, text: str) -> None:
@@ -153,7 +154,7 @@ class _Attempt:
         connection = ClientConnection(
             destination.virtual_server.fqdn, str(self.candidate), helo=destination.helo, trace=self.wiring.trace
         )
-        terms = ChannelTerms(self.wiring.timeouts, destination.messages_per_connection)
+        terms = ChannelTerms(self.timeouts, destination.messages_per_connection)
         return SmtpChannel(connection, terms)
 
     async def _connect(self, channel: SmtpChannel) -> None:
@@ -161,7 +162,7 @@ class _Attempt:
         address = self.candidate.address
         source = _source(self.destination.virtual_server.delivery.source_addresses, address)
         self.tell(TraceKind.DIAL, f"{self.candidate}" + (f" from {source}" if source else ""))
-        async with asyncio.timeout(self.wiring.timeouts.connect):
+        async with asyncio.timeout(self.timeouts.connect):
             await asyncio.get_running_loop().create_connection(
                 lambda: channel, address, self.candidate.port, local_addr=(source, 0) if source else None
             )
@@ -172,7 +173,7 @@ class _Attempt:
         if security.implicit_tls and uses_tls:
             await self._handshake(channel)
         self.stage = Stage.GREETING
-        await self._expect(channel, Greeted, self.wiring.timeouts.greeting)
+        await self._expect(channel, Greeted, self.timeouts.greeting)
         if uses_tls and not security.implicit_tls:
             await self._start_tls(channel)
         if security.authentication is not Authentication.ANONYMOUS:
@@ -186,14 +187,14 @@ class _Attempt:
                 return
             raise _StoppedError(Stage.STARTTLS, Reply(0, "4.7.4", "the server does not offer TLS"))
         channel.connection.start_tls()
-        await self._expect(channel, TlsAgreed, self.wiring.timeouts.command)
+        await self._expect(channel, TlsAgreed, self.timeouts.command)
         await self._handshake(channel)
         self.stage = Stage.HELLO
-        await self._expect(channel, Greeted, self.wiring.timeouts.command)
+        await self._expect(channel, Greeted, self.timeouts.command)
 
     async def _handshake(self, channel: SmtpChannel) -> None:
         self.stage = Stage.HANDSHAKE
-        description = await channel.start_tls(self._tls(), self.wiring.timeouts.handshake)
+        description = await channel.start_tls(self._tls(), self.timeouts.handshake)
         self.tell(TraceKind.TLS, description)
 
     def _tls(self) -> ClientTls:
@@ -209,7 +210,7 @@ class _Attempt:
             raise _StoppedError(Stage.STARTTLS, Reply(0, "4.7.11", "no authentication without TLS"))
         password = security.password.value if security.password is not None else ""
         channel.connection.authenticate(Credential(security.username, password))
-        await self._expect(channel, Authenticated, self.wiring.timeouts.command)
+        await self._expect(channel, Authenticated, self.timeouts.command)
 
     async def _expect(self, channel: SmtpChannel, wanted: type[Event], seconds: float) -> None:
         """Wait for this event; anything else ends the attempt."""

@@ -16,6 +16,7 @@ from bridgehead.core.reply import Reply
 from bridgehead.outbound.connect import Wiring
 from bridgehead.outbound.contract import Channel, Destination, Unavailable
 from bridgehead.outbound.smtp_channel import ChannelTerms, SmtpChannel
+from bridgehead.outbound.timeouts import Timeouts
 from bridgehead.smtp.client import ClientConnection
 from bridgehead.smtp.client_event import Greeted, Refused, TraceKind
 
@@ -31,20 +32,21 @@ class LmtpDialer:
         wiring = self._wiring
         host = str(destination.local)
         connection = ClientConnection(destination.virtual_server.fqdn, host, lmtp=True, trace=wiring.trace)
-        terms = ChannelTerms(wiring.timeouts, destination.messages_per_connection)
-        channel = SmtpChannel(connection, terms)
-        trouble = await self._open(channel, destination)
+        timeouts = wiring.timeouts.at_most(destination.virtual_server.delivery.connection_timeout_seconds)
+        channel = SmtpChannel(connection, ChannelTerms(timeouts, destination.messages_per_connection))
+        trouble = await self._open(channel, destination, timeouts)
         if trouble is None:
             channel.carry(closed)
             return channel
         return Unavailable(Deferred(trouble, Scope.HOST, host, is_connect_failure=True), (f"{host}: {trouble}",))
 
-    async def _open(self, channel: SmtpChannel, destination: Destination) -> Reply | None:
+    async def _open(self, channel: SmtpChannel, destination: Destination, timeouts: Timeouts) -> Reply | None:
         """Connect and greet; why not, if not. Never raises but for cancellation."""
         is_open = False
         try:
-            await self._connect(channel, destination)
-            event = await channel.wait_event(self._wiring.timeouts.greeting)
+            async with asyncio.timeout(timeouts.connect):
+                await self._connect(channel, destination)
+            event = await channel.wait_event(timeouts.greeting)
             is_open = isinstance(event, Greeted)
         except TimeoutError:
             return Reply(0, "4.4.1", "timed out")
@@ -65,9 +67,8 @@ class LmtpDialer:
         if self._wiring.trace is not None:
             self._wiring.trace(TraceKind.DIAL, str(destination.local))
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._wiring.timeouts.connect):
-            if target.startswith("/"):
-                await loop.create_unix_connection(lambda: channel, target)
-            else:
-                host, _, port = target.rpartition(":")
-                await loop.create_connection(lambda: channel, host.strip("[]"), int(port))
+        if target.startswith("/"):
+            await loop.create_unix_connection(lambda: channel, target)
+        else:
+            host, _, port = target.rpartition(":")
+            await loop.create_connection(lambda: channel, host.strip("[]"), int(port))

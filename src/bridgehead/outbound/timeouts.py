@@ -35,6 +35,11 @@ class Timeouts:
         waits: tuple[float, ...] = astuple(self)
         return min(_TICK_MAX, *waits)
 
+    def at_most(self, seconds: float) -> Timeouts:
+        """The same, but no wait longer than `seconds`, the `connection_timeout` of the virtual server that sends."""
+        waits: tuple[float, ...] = astuple(self)
+        return self if seconds >= max(waits) else Timeouts(*(min(wait, seconds) for wait in waits))
+
 
 TIMEOUTS: Final = Timeouts()
 """The defaults."""
