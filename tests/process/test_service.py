@@ -1,15 +1,17 @@
-"""What `bridgehead serve` says, and how it ends, where it cannot start."""
+"""What `bridgehead serve` says, and how it ends, where it cannot start; and whose its files are."""
 
 from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bridgehead.process.service import CANNOT_LISTEN_EXIT, CONFIGURATION_EXIT, STATE_EXIT, serve
+from tests.peers.conftest import NewBridgehead
 
 
 def write(folder: Path, *, listen: str = "127.0.0.1:0", more: str = "") -> Path:
@@ -73,3 +75,15 @@ def test_service_says_that_a_port_is_in_use(tmp_path: Path, capfd: pytest.Captur
         port = other.getsockname()[1]
         assert serve(write(tmp_path, listen=f"127.0.0.1:{port}")) == CANNOT_LISTEN_EXIT
     assert f"cannot listen on 127.0.0.1 port {port}: another program listens there" in capfd.readouterr().err
+
+
+def test_service_makes_files_that_are_nobody_elses_and_sockets_that_are(new_bridgehead: NewBridgehead) -> None:
+    server = new_bridgehead()
+    server.configure("", workers=1)
+    server.start()
+    found = {path.relative_to(server.state): path.stat().st_mode for path in server.state.rglob("*")}
+    sockets = {str(path): stat.S_IMODE(mode) for path, mode in found.items() if stat.S_ISSOCK(mode)}
+    assert sockets == {"control.sock": 0o660, "submit.sock": 0o666}
+    assert [str(path) for path, mode in found.items() if mode & 0o077 and str(path) not in sockets] == []
+    assert {"p0.db", "w0.db"} <= {path.name for path in found}
+    assert server.state.stat().st_mode & 0o055 == 0o055, "the sockets are reached through it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import stat
 from pathlib import Path
@@ -66,3 +67,16 @@ def test_state_directory_says_that_the_user_is_unknown(tmp_path: Path) -> None:
         return
     with pytest.raises(MachineError, match="no user 'nobody-of-this-name'"):
         state_directory.prepare(node(tmp_path, user="nobody-of-this-name"))
+
+
+def test_state_directory_gives_a_file_to_the_user_that_serves_where_it_can(tmp_path: Path) -> None:
+    (tmp_path / "control.sock").touch()
+    state_directory.give(tmp_path / "control.sock", "")
+    assert (tmp_path / "control.sock").owner() == pwd.getpwuid(os.geteuid()).pw_name
+    state_directory.give(tmp_path / "control.sock", "nobody")
+    owner = (tmp_path / "control.sock").stat()
+    nobody = pwd.getpwnam("nobody")
+    if os.geteuid() == 0:
+        assert (owner.st_uid, owner.st_gid) == (nobody.pw_uid, nobody.pw_gid)
+    else:
+        assert owner.st_uid == os.geteuid()

@@ -1,7 +1,7 @@
 """The control socket: how the command line and the console talk to a running server.
 
-`control.sock` lies in `state_dir`, mode 0660, so whoever may read the state may also operate the server. A
-connection carries one request and one answer, each one line of JSON:
+`control.sock` lies in `state_dir`, mode 0660: the user that serves, and the members of that user's group, may operate
+the server. A connection carries one request and one answer, each one line of JSON:
 
     {"verb": "status", "arguments": {}}
     {"result": {...}}    or    {"error": "no connector is called \"ISP\"", "exit_code": 1}
@@ -114,22 +114,23 @@ class ControlServer:
     """Listens on the control socket and passes each request to `respond`."""
 
     def __init__(self, state_dir: Path, respond: Respond) -> None:
-        self._path = state_dir / NAME
+        self.path = state_dir / NAME
+        """The socket. Owner and group may use it; who they are is the caller's to say."""
         self._respond = respond
         self._server: asyncio.Server | None = None
         self._connections = 0
 
     async def start(self) -> None:
         """Begin to listen. The caller holds the lock of the state folder, so a socket left there is stale."""
-        self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._converse, self._path, limit=LINE_MAX)
-        self._path.chmod(0o660)
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._converse, self.path, limit=LINE_MAX)
+        self.path.chmod(0o660)
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
         if self._server is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1

@@ -2,8 +2,13 @@
 
     BridgeheadError
     ├── ConfigurationError    the operator's fault: a file or an argument; says where and what to do
-    ├── MachineError      this machine's fault: a port in use, a folder not writable, a full disk
-    └── ProtocolError         the peer's fault: bytes that break the protocol
+    │   └── NotationError     one text of a file that is not written as its place wants it
+    ├── MachineError          this machine's fault: a port in use, a folder not writable, a full disk
+    │   ├── DamagedError      a record of the spool is not what was written
+    │   └── NotRunningError   no server answers on the control socket
+    ├── ProtocolError         the peer's fault: bytes that break the protocol
+    ├── ControlError          a running server refuses what a command asks
+    └── SpoolLostError        our own fault: what writes the spool is gone, and this process has to end
 
 Any other exception that leaves a public function is a defect of ours.
 """

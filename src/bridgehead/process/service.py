@@ -57,5 +57,6 @@ def _supervise(configuration: Configuration, load_again: Callable[[], Loaded], l
     except MachineError as error:
         sys.stderr.write(f"bridgehead: {error}\n")
         return CANNOT_LISTEN_EXIT
+    os.umask(state_directory.UMASK)
     asyncio.run(supervisor.run())
     return 0

@@ -25,6 +25,8 @@ from bridgehead.spool.volume import is_volatile
 
 PATH_OCTETS_MAX: Final = 107 - len("/control.sock")
 """Linux takes 108 octets for the path of a Unix socket, the NUL at its end included (unix(7))."""
+UMASK: Final = 0o077
+"""Of every process that serves: mail is nobody else's business. The sockets set the modes that they need."""
 _FOLDERS: Final = ("spool", "tracking", "badmail", "damaged")
 
 
@@ -55,6 +57,13 @@ def prepare(node: Node) -> int:
     if node.user:
         _give_to(path, node.user)
     return lock
+
+
+def give(path: Path, user: str) -> None:
+    """Let the user that serves own a file, if this process may give it away and there is such a user."""
+    if user and os.geteuid() == 0:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 def _lock(lock: int, path: Path) -> None:

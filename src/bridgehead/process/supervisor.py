@@ -26,7 +26,7 @@ from bridgehead.core import leases
 from bridgehead.core.error import MachineError
 from bridgehead.core.leases import Leases
 from bridgehead.core.organization import Node, Organization
-from bridgehead.process import child_process
+from bridgehead.process import child_process, state_directory
 from bridgehead.process.child_process import ChildProcess, Identity
 from bridgehead.process.keeping import keep
 from bridgehead.process.link_keeper import LinkKeeper
@@ -100,6 +100,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         control = ControlServer(Path(self.node.state_dir), self._requests.respond)
         await control.start()
+        state_directory.give(control.path, self.node.user)
         try:
             async with asyncio.TaskGroup() as tasks:
                 stop = tasks.create_task(self._stop_when_asked())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import pickle
 import signal
 import socket
@@ -25,6 +26,7 @@ from bridgehead.core.error import BridgeheadError
 from bridgehead.core.organization import Node, Organization
 from bridgehead.process.child_process import receive_descriptors
 from bridgehead.process.messages import Configure, Drain, Links, Message, Pipe, Ready
+from bridgehead.process.state_directory import UMASK
 from bridgehead.process.worker import Assignment, Worker
 from bridgehead.spool.adopt import adopt
 
@@ -131,6 +133,7 @@ def main() -> None:
     json_logs = True if logs == "json" else None
     arguments = Arguments(int(pipe), int(lane), int(index), json_logs, tuple(map(int, orphans)))
     set_up(json=json_logs)
+    os.umask(UMASK)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         # The supervisor's business, also where a whole group is signalled, as systemd does: it tells us to drain.
         signal.signal(number, signal.SIG_IGN)

@@ -97,8 +97,8 @@ _decode_entry = msgspec.msgpack.Decoder(Entry).decode
 _decode_state = msgspec.msgpack.Decoder(RecipientState).decode
 
 
-class DamagedError(Exception):
-    """A blob is not what was written."""
+class DamagedError(MachineError):
+    """A blob is not what was written; its owner sets it aside."""
 
 
 def seal(record: Entry | RecipientState) -> bytes:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from bridgehead.core.error import ConfigurationError
+
 Path: TypeAlias = tuple[str | int, ...]
 """Where in the file: `("connector", 0, "smart_hosts")`."""
 
@@ -50,7 +52,7 @@ class Issue:
         return f"{place}: {self.severity}: {self.message}"
 
 
-class NotationError(ValueError):
+class NotationError(ConfigurationError, ValueError):
     """A text that is not written as its place wants it."""
 
     def __init__(self, found: str, expected: str, suggestion: str = "") -> None:
