@@ -101,7 +101,7 @@ class Dispatcher:
         self.placement = Placement(self._router, self.index, self.queues, self.recorder, site)
         self.aging = Aging(self, clock, surroundings.emit)
         self._probes = Probes(server, self.queues, wire, self._dialled)
-        self._pulse = Pulse(clock, self.queues.next_alarm, self.tick)
+        self._pulse = Pulse(clock, self._next_due, self.tick)
 
     # Mail comes in ------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Begin nothing new, let transactions under way end within `seconds`, drop the others, end `run`."""
         self._is_draining = True
-        self._pulse.notice()
+        self._pulse.notice(-inf)
         for dial in self._dials:  # a host may take minutes to greet, and nothing would be sent to it any more
             dial.cancel()
         for queue in self.queues:
@@ -160,6 +160,9 @@ class Dispatcher:
         for queue in self.queues:
             queue.abort()
         self._ended.set()
+
+    def _next_due(self) -> float:
+        return -inf if self._is_draining else self.queues.next_alarm()
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> object:
         assert self._tasks is not None, "connections are opened while the dispatcher runs"
@@ -294,8 +297,7 @@ class Dispatcher:
     def wake_at(self, queue: Queue, when: float) -> None:
         """As in `QueueOwner`."""
         self.queues.wake_at(queue, when)
-        if when < self._pulse.due:
-            self._pulse.notice()
+        self._pulse.notice(when)
 
     def _dialled(self, connector: str, is_success: bool) -> None:  # a fact, not a switch
         """Report every failed round, and a good greeting where somebody may believe that the connector is not up."""

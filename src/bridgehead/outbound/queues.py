@@ -59,6 +59,10 @@ class Queues:
         queue.alarm_at = when
         heapq.heappush(self._alarms, (when, next(self._order), queue))
 
+    def next_alarm(self) -> float:
+        """The earliest time at which a queue may have to be woken; infinite: none."""
+        return self._alarms[0][0] if self._alarms else inf
+
     def wake(self, now: float) -> None:
         """Wake every queue that is due."""
         while self._alarms and self._alarms[0][0] <= now:

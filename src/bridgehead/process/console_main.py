@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 
@@ -16,21 +18,38 @@ from bridgehead.admin.application import application
 from bridgehead.control.log import set_up
 from bridgehead.process.messages import Pipe
 
+DATE_SECONDS: Final = 1.0
+"""How old the Date of a response may be."""
+
+
+class Server(uvicorn.Server):
+    """A server that sleeps while nobody asks for anything; uvicorn's own looks around ten times a second."""
+
+    def __init__(self, config: uvicorn.Config, ended: asyncio.Event) -> None:
+        """It ends with `ended`."""
+        super().__init__(config)
+        self._ended = ended
+
+    async def main_loop(self) -> None:
+        """Keep the Date of responses true until the end."""
+        while not self._ended.is_set():
+            await self.on_tick(0)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DATE_SECONDS):
+                    await self._ended.wait()
+
 
 async def serve(pipe: socket.socket, state_dir: Path, addresses: list[str]) -> None:
     """Serve on every address until the other end of `pipe` is closed."""
     ended = asyncio.Event()
     await asyncio.get_running_loop().create_connection(lambda: Pipe(lambda _: None, ended.set), sock=pipe)
     app = application(state_dir)
-    servers = [uvicorn.Server(_configuration(app, address)) for address in addresses]
+    servers = [Server(_configuration(app, address), ended) for address in addresses]
     for server in servers:
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the supervisor's business
     async with asyncio.TaskGroup() as tasks:
         for server in servers:
             tasks.create_task(server.serve())
-        await ended.wait()
-        for server in servers:
-            server.should_exit = True
 
 
 def _configuration(app: object, address: str) -> uvicorn.Config:

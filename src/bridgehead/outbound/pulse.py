@@ -1,0 +1,59 @@
+"""When the dispatcher looks at what is due: often while something is, seldom while nothing is.
+
+A timer for each queue would cost every message; a look ten times a second would keep an idle machine awake. So there
+is one loop, which sleeps until the earliest due time it knows of, and is told of earlier ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+TICK_SECONDS: Final = 0.1
+"""Between two looks, at least: the precision of every retry time."""
+IDLE_SECONDS: Final = 1.0
+"""Between two looks, at most: how late anything can be that nobody told us of, a jump of the clock for instance."""
+
+
+class Pulse:
+    """Calls `tick` while it runs. Used on one event loop."""
+
+    def __init__(self, clock: Callable[[], float], next_due: Callable[[], float], tick: Callable[[], None]) -> None:
+        """`next_due`: the earliest time, by `clock`, at which `tick` has something to do; infinite: none is known."""
+        self._clock = clock
+        self._next_due = next_due
+        self._tick = tick
+        self._sleeps_until = -inf
+        self._earlier = asyncio.Event()
+
+    def notice(self, when: float) -> None:
+        """Something is due at `when` that `next_due` did not say before."""
+        if when < self._sleeps_until:
+            self._earlier.set()
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            self._tick()
+            await asyncio.sleep(TICK_SECONDS)
+            while await self._is_woken():
+                pass
+
+    async def _is_woken(self) -> bool:
+        """Sleep until something is due; whether that was ended by `notice`, and what is due must be asked anew."""
+        now = self._clock()
+        seconds = min(self._next_due() - now, IDLE_SECONDS)
+        if seconds <= 0:
+            return False
+        self._earlier.clear()
+        self._sleeps_until = now + seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._earlier.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._sleeps_until = -inf
+        return True
