@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 from email.message import Message
@@ -306,15 +307,58 @@ def test_eight_bit_originals_are_declared() -> None:
     assert (dsn.envelope.body_type, dsn.envelope.smtputf8) == ("8BITMIME", False)
 
 
-def test_dsn_about_an_international_address_uses_the_global_forms() -> None:
-    recipient = Recipient(0, "\u7528\u6237@\u4f8b\u5b50.example", "xn--fsqu00a.example")
-    dsn = failure(envelope_of(recipient, smtputf8=True, ret="FULL"))
+INTERNATIONAL = Recipient(0, "\u7528\u6237@\u4f8b\u5b50.example", "xn--fsqu00a.example")
+ITS_ORIGINAL = (
+    "From: \u0430@c.example\r\nSubject: \u041f\u0440\u0438\u0432\u0435\u0442\r\n\r\n\u0434\u0430\r\n".encode()
+)
+
+
+def test_dsn_to_an_international_address_uses_the_global_forms() -> None:
+    envelope = envelope_of(INTERNATIONAL, smtputf8=True, ret="FULL", reverse_path="\u0430@c.example")
+    dsn = failure(envelope, ITS_ORIGINAL + b" " * 100)
     _, words, status, returned = parts_of(dsn)
     assert dsn.envelope.smtputf8
-    assert recipient.address in words
+    assert INTERNATIONAL.address in words
     assert status.get_content_type() == "message/global-delivery-status"
     assert returned.get_content_type() == "message/global"
-    assert f"Final-Recipient: utf-8; {recipient.address}\r\n".encode() in dsn.content
+    assert f"Final-Recipient: utf-8; {INTERNATIONAL.address}\r\n".encode() in dsn.content
+    assert ITS_ORIGINAL in dsn.content
+
+
+@pytest.mark.parametrize(("ret", "media_type"), [("FULL", "message/global"), ("HDRS", "message/global-headers")])
+def test_dsn_about_an_international_message_to_an_ascii_address_needs_no_smtputf8(ret: str, media_type: str) -> None:
+    """RFC 6533 3 and 6.3: one that needed it might find no way back."""
+    original = "utf-8;\\x{7528}+\u6237@\u4f8b\u5b50.example".replace("+", "\\x{2B}")
+    recipient = Recipient(0, INTERNATIONAL.address, INTERNATIONAL.domain, original=original)
+    dsn = failure(envelope_of(recipient, smtputf8=True, ret=ret, size=10), ITS_ORIGINAL)
+    whole, words, status, returned = parts_of(dsn)
+    assert not dsn.envelope.smtputf8
+    assert INTERNATIONAL.address in words, "a person reads it as it is"
+    assert str(whole).isascii()
+    fields = children(status)[1]
+    assert status.get_content_type() == "message/delivery-status"
+    assert fields["Final-Recipient"] == "utf-8; \\x{7528}\\x{6237}@\\x{4F8B}\\x{5B50}.example"
+    assert fields["Original-Recipient"] == "utf-8; \\x{7528}\\x{2B}\\x{6237}@\\x{4F8B}\\x{5B50}.example"
+    assert (returned.get_content_type(), returned["Content-Transfer-Encoding"]) == (media_type, "base64")
+    encoded = dsn.content.partition(b"Transfer-Encoding: base64\r\n\r\n")[2].partition(b"\r\n--")[0]
+    header = ITS_ORIGINAL.partition(b"\r\n\r\n")[0] + b"\r\n"
+    assert base64.b64decode(encoded) == (ITS_ORIGINAL if ret == "FULL" else header)
+
+
+def test_dsn_about_an_international_message_can_go_to_a_host_that_takes_seven_bits_only() -> None:
+    dsn = failure(envelope_of(INTERNATIONAL, smtputf8=True, ret="FULL", size=10), ITS_ORIGINAL)
+    converted = to_seven_bit(dsn.content)
+    assert converted is not None
+    text = children(email.message_from_bytes(converted))[0].get_payload(decode=True)
+    assert isinstance(text, bytes)
+    assert INTERNATIONAL.address in text.decode()
+
+
+def test_address_too_long_for_a_line_in_ascii_is_cut_there() -> None:
+    recipient = Recipient(0, "\u0430" * 127 + "@" + "\u0431" * 60 + ".example", "f.example")
+    dsn = failure(envelope_of(recipient, smtputf8=True))
+    assert max(map(len, dsn.content.split(b"\r\n"))) <= 998
+    assert children(parts_of(dsn)[2])[1]["Final-Recipient"].endswith("@\\x{431}")
 
 
 def test_dsn_about_an_ascii_address_needs_no_smtputf8() -> None:
@@ -365,7 +409,9 @@ def test_every_reader_can_read_a_dsn_whatever_peers_and_clients_say(
     lines = dsn.content.split(b"\r\n")
     assert all(len(line) <= 998 and b"\n" not in line and b"\r" not in line for line in lines)
     assert not any(line.startswith(b"X-Evil") for line in lines)
-    assert dsn.content.isascii() or dsn.envelope.smtputf8
+    assert status.get_content_type() == "message/delivery-status" or dsn.envelope.smtputf8
+    header, *parts = dsn.content.split(b"\r\n--dsn-")
+    assert dsn.envelope.smtputf8 or (header + parts[1]).isascii(), "only words for a person may need more"
     if status.get_content_type() == "message/delivery-status":
         _, fields = children(status)
         assert fields["Action"] == "failed"

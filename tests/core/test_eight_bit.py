@@ -121,6 +121,13 @@ def test_long_lines_are_broken_with_crlf_even_without_a_line_end() -> None:
     assert all(len(line) <= 78 and b"\n" not in line for line in converted.split(b"\r\n"))
 
 
+@pytest.mark.parametrize("kind", ["global", "global-headers", "global-delivery-status"])
+def test_international_messages_and_their_parts_become_base64(kind: str) -> None:
+    """RFC 6532 3.7 and RFC 6533 6 allow it, unlike RFC 2046 for message/rfc822."""
+    converted = to_seven_bit(wire(LABEL + f"message/{kind}\n\nSubject: \xe9\n"))
+    assert converted == wire(LABEL + f"message/{kind}\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDog6Q0K\n")
+
+
 def test_text_with_bare_line_ends_becomes_base64() -> None:
     content = b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n\xe9\na\rb\r\n"
     converted = to_seven_bit(content)

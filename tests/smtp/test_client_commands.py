@@ -72,6 +72,16 @@ RCPT = {
         ALL,
         "RCPT TO:<b@f.com> NOTIFY=FAILURE ORCPT=rfc822;a+2Bb@c.com",
     ),
+    "international original": (
+        Recipient(0, "b@f.com", "f.com", -1, "utf-8;\u7528@c.com"),
+        ALL,
+        "RCPT TO:<b@f.com> ORCPT=utf-8;\u7528@c.com",
+    ),
+    "international original, SMTPUTF8 not offered": (
+        Recipient(0, "b@f.com", "f.com", -1, "utf-8;\u7528\\x{2B}@c.com"),
+        Extensions(dsn=True),
+        "RCPT TO:<b@f.com> ORCPT=utf-8;\\x{7528}\\x{2B}@c.com",
+    ),
     "not offered": (Recipient(0, "b@f.com", "f.com", 7, "rfc822;b@f.com"), Extensions(), "RCPT TO:<b@f.com>"),
 }
 

@@ -130,8 +130,8 @@ def normalise_domain(text: str) -> str | None:
 def recipient_key(address: str, domain: str) -> str:
     """The form in which whole addresses are compared: lower case, needless quotes left out, domain normalised.
 
-    `recipient_key('"John.Doe"@Contoso.com', "contoso.com")` is `"john.doe@contoso.com"`; a postmaster without a domain
-    (RFC 5321 4.1.1.3) is `"postmaster@"`.
+    `recipient_key('"John.Doe"@Contoso.com', "contoso.com")` is `"john.doe@contoso.com"`; a postmaster without a
+    domain (RFC 5321 4.1.1.3) is `"postmaster@"`.
     """
     end = address.rfind("@")
     local_part = address if end < 0 else address[:end]

@@ -3,18 +3,20 @@
 A DSN is a message of ours from the null reverse path to the reverse path of a message. It has three parts: words
 for a person (`core.dsn_text`), fields for a program, and the message or its header. Rules of this file: nothing that
 a peer or a client said is written before it is one printable line; all lines of ours end with CRLF and have at most
-998 octets; everything is ASCII unless an address is not (then the forms of RFC 6533 are used and the DSN needs
-SMTPUTF8).
+998 octets. A DSN needs SMTPUTF8 only where the sender's own address does. To every other sender it goes without,
+whatever recipients and content are: header and fields are ASCII then, international addresses in the form that RFC
+6533 3 has for that (`core.utf8_address`), what is returned of an international message in base64.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, assert_never
 
-from bridgehead.core import queue_id
+from bridgehead.core import queue_id, utf8_address
 from bridgehead.core.address import parse_mailbox
 from bridgehead.core.dsn_text import Action, Report, address_text, explain, fold, host_name, reply_text
 from bridgehead.core.envelope import NULL_PATH, BodyType, Envelope, MessageId, Notify, Recipient
@@ -32,7 +34,9 @@ REPORTS_MAX: Final = 1000
 
 _VALUE_MAX: Final = 240  # characters of one field's value: at four octets each it still fits in a line of 998
 _EXPIRED: Final = "4.4.7"
-_GLOBAL_TYPES: Final = {"message/rfc822": "message/global", "text/rfc822-headers": "message/global-headers"}
+_WHOLE: Final = "message/rfc822"
+_HEADER: Final = "text/rfc822-headers"
+_GLOBAL_TYPES: Final = {_WHOLE: "message/global", _HEADER: "message/global-headers"}
 _NOTIFY_OF: Final = {
     Action.FAILED: Notify.FAILURE,
     Action.DELAYED: Notify.DELAY,
@@ -106,17 +110,17 @@ def compose(
     """
     assert envelope.reverse_path != NULL_PATH, "a DSN never answers a null reverse path"
     assert 1 <= len(reports) <= REPORTS_MAX
-    returned_type, returned = _returned(envelope, reports, original)
-    is_global = _needs_utf8(envelope, reports, returned)
+    is_global = not envelope.reverse_path.isascii()
     charset = "utf-8" if is_global else "us-ascii"
     text = explain(reports, reporting.fqdn, _subject_shown(original))
+    status = _status_fields(reporting, envelope, reports, is_global=is_global)
     parts = (
-        _part(f"text/plain; charset={charset}", text.encode(charset, "replace")),
+        _part(f"text/plain; charset={'us-ascii' if text.isascii() else 'utf-8'}", text.encode("utf-8", "replace")),
         _part(
             "message/global-delivery-status" if is_global else "message/delivery-status",
-            _status_fields(reporting, envelope, reports).encode(charset, "replace"),
+            status.encode(charset, "replace"),
         ),
-        _part(_GLOBAL_TYPES[returned_type] if is_global else returned_type, returned),
+        _returned_part(envelope, reports, original, is_global=is_global),
     )
     written = queue_id.write(message_id)
     identity = f"<{written}@{reporting.fqdn}>"
@@ -195,25 +199,23 @@ def _part(content_type: str, content: bytes) -> bytes:
     return b"Content-Type: %b\r\n%b\r\n%b" % (content_type.encode("ascii"), encoding, content)
 
 
-def _status_fields(reporting: ReportingMta, envelope: Envelope, reports: Sequence[Report]) -> str:
+def _status_fields(reporting: ReportingMta, envelope: Envelope, reports: Sequence[Report], *, is_global: bool) -> str:
     """The part for programs: fields of the message, then a group for each recipient (RFC 3464 2.2, 2.3)."""
     lines = [f"Reporting-MTA: dns; {reporting.fqdn}"]
     if envelope.envid:
         lines.append(f"Original-Envelope-Id: {_one_line(decode_xtext(envelope.envid))}")
     lines += [f"Arrival-Date: {date_text(envelope.received_at)}", ""]
     for report in reports:
-        lines += [*_recipient_fields(report), ""]
+        lines += [*_recipient_fields(report, is_global=is_global), ""]
     return "\r\n".join(lines)
 
 
-def _recipient_fields(report: Report) -> list[str]:
-    address = address_text(report.recipient.address)
-    kind, semicolon, original = report.recipient.original.partition(";")
+def _recipient_fields(report: Report, *, is_global: bool) -> list[str]:
     lines = []
-    if semicolon:
-        lines.append(f"Original-Recipient: {_one_line(kind)}; {_one_line(decode_xtext(original))}")
+    if ";" in report.recipient.original:
+        lines.append(f"Original-Recipient: {_original_recipient(report.recipient.original, is_global=is_global)}")
     lines += [
-        f"Final-Recipient: {'rfc822' if address.isascii() else 'utf-8'}; {address}",
+        f"Final-Recipient: {_typed(address_text(report.recipient.address), is_global=is_global)}",
         f"Action: {report.action}",
         f"Status: {_status_code(report)}",
     ]
@@ -230,6 +232,23 @@ def _recipient_fields(report: Report) -> list[str]:
     return lines
 
 
+def _original_recipient(original: str, *, is_global: bool) -> str:
+    """What ORCPT said, written for a field."""
+    kind, _, address = original.partition(";")
+    if kind.lower() == "utf-8":
+        return _international(address_text(utf8_address.decode(address)), is_global=is_global)
+    return f"{_one_line(kind)}; {_one_line(decode_xtext(address))}"
+
+
+def _typed(address: str, *, is_global: bool) -> str:
+    """An address with its type (RFC 6533 3)."""
+    return f"rfc822; {address}" if address.isascii() else _international(address, is_global=is_global)
+
+
+def _international(address: str, *, is_global: bool) -> str:
+    return f"utf-8; {address if is_global else utf8_address.encode(address)}"
+
+
 def _status_code(report: Report) -> str:
     """The enhanced status; what a peer made up is replaced by the plain class of what became of the recipient."""
     numbers = report.status.split(".")
@@ -244,31 +263,36 @@ def _folded(text: str) -> list[str]:
     return [first, *(f" {line}" for line in further)]
 
 
+def _returned_part(envelope: Envelope, reports: Sequence[Report], original: bytes, *, is_global: bool) -> bytes:
+    """The third part. What is left of an international message says so, in a form that any host takes."""
+    media_type, content = _returned(envelope, reports, original)
+    if is_global:
+        return _part(_GLOBAL_TYPES[media_type], content)
+    if not envelope.smtputf8 or content.isascii():
+        return _part(media_type, content)
+    # RFC 6532 3.7 and 6533 6.3 let these types be encoded, unlike those they stand for.
+    encoded = base64.encodebytes(content).replace(b"\n", b"\r\n")
+    fields = f"Content-Type: {_GLOBAL_TYPES[media_type]}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    return fields.encode("ascii") + encoded
+
+
 def _returned(envelope: Envelope, reports: Sequence[Report], original: bytes) -> tuple[str, bytes]:
-    """Media type and content of the third part: the message, or its header.
+    """Media type and content of what is returned: the message, or its header.
 
     The whole is returned only for a failure (RFC 3461 4.3), and only where all of it was given: what the spool holds
     is never shorter than what was received.
     """
     is_failure = any(report.action is Action.FAILED for report in reports)
     if is_failure and _may_return_whole(envelope) and len(original) >= envelope.size:
-        return "message/rfc822", original
+        return _WHOLE, original
     header = original[: end_of_header(original)][:RETURN_HEADER_MAX]
     if len(header) == RETURN_HEADER_MAX:
         header = header[: header.rfind(b"\r\n") + 2] if b"\r\n" in header else b""
-    return "text/rfc822-headers", header
+    return _HEADER, header
 
 
 def _may_return_whole(envelope: Envelope) -> bool:
     return envelope.ret == "FULL" and envelope.size <= RETURN_FULL_MAX
-
-
-def _needs_utf8(envelope: Envelope, reports: Sequence[Report], returned: bytes) -> bool:
-    """Whether the DSN is an internationalised message: an address is, or the header of the original is."""
-    addresses = [envelope.reverse_path, *(report.recipient.address for report in reports)]
-    if not all(address.isascii() for address in addresses):
-        return True
-    return envelope.smtputf8 and not returned[: end_of_header(returned)].isascii()
 
 
 def _subject_shown(original: bytes) -> str:

@@ -124,8 +124,8 @@ def _converted(entity: _Entity) -> list[bytes | _Entity]:
     if media_type == _MESSAGE:
         nested = _Entity(body, entity.depth + 1, _TEXT, is_message=True)
         return [header.with_encoding(b"7bit", added), _CRLF, nested]
-    if media_type.startswith(b"message/") and media_type != b"message/global":  # RFC 6532 3.5 lets that be encoded
-        raise _UnconvertibleError
+    if media_type.startswith(b"message/") and not media_type.startswith(b"message/global"):
+        raise _UnconvertibleError  # RFC 6532 3.7 and RFC 6533 6 let the others be encoded
     if media_type.startswith(b"text/") and body.count(b"\n") == body.count(_CRLF) == body.count(b"\r"):
         return [header.with_encoding(b"quoted-printable", added), _CRLF, _quoted_printable(body)]
     return [header.with_encoding(b"base64", added), _CRLF, base64.encodebytes(body).replace(b"\n", _CRLF)]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from bridgehead.core import utf8_address
 from bridgehead.core.envelope import BodyType, Envelope, Notify, Recipient
 from bridgehead.core.reply import Reply
 from bridgehead.smtp.client_extensions import Extensions
@@ -51,8 +52,16 @@ def rcpt(recipient: Recipient, extensions: Extensions) -> str:
     if extensions.dsn and recipient.notify >= 0:
         line += f" NOTIFY={_NOTIFY[recipient.notify & 7]}"
     if extensions.dsn and recipient.original:
-        line += f" ORCPT={recipient.original}"
+        line += f" ORCPT={_original(recipient.original, extensions)}"
     return line
+
+
+def _original(original: str, extensions: Extensions) -> str:
+    """ORCPT as given, an international address in ASCII to a server without SMTPUTF8 (RFC 6533 3)."""
+    if original.isascii() or extensions.smtputf8:
+        return original
+    kind, _, address = original.partition(";")
+    return f"{kind};{utf8_address.encode(utf8_address.decode(address))}"
 
 
 def rcpts(recipients: Sequence[Recipient], extensions: Extensions) -> tuple[list[Recipient], list[str]]:
