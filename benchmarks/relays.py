@@ -19,7 +19,9 @@ from tests.peers.postfix import PrivatePostfix, relay_settings
 
 CONNECTIONS = 20
 """Connections to the smart host. 20 is what both ship with; each may use as many as the other."""
-
+MESSAGES_PER_CONNECTION = 1000
+"""The smaller of connector's and virtual server's counts, and 20 is the default of both; Postfix as shipped has no
+limit but the age of a connection."""
 
 POSTFIX_SETTINGS = {
     # Not slowed down on purpose when mail comes in faster than it goes out.
@@ -59,10 +61,10 @@ class BridgeheadRelay:
         more = smart_host(
             sink,
             f"[connector.limits]\nconnections = {CONNECTIONS}\nconnections_per_domain = {CONNECTIONS}\n"
-            # Postfix's `smtp_connection_reuse_count_limit` is off as shipped, so this must not be the narrow place.
-            "messages_per_connection = 1000",
+            f"messages_per_connection = {MESSAGES_PER_CONNECTION}",
         )
-        self._server.configure(more, workers=workers, volatile=volatile)
+        messages = f"[virtual_server.messages]\nmessages_per_connection = {MESSAGES_PER_CONNECTION}\n"
+        self._server.configure(more, virtual_server=messages, workers=workers, volatile=volatile)
         self._server.start()
         self.port = self._server.port
 
