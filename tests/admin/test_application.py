@@ -13,7 +13,13 @@ from bridgehead.admin.application import application
 from bridgehead.control.control_socket import ControlError, ControlServer, Request
 from bridgehead.core.statistics import Statistics
 
-WORKERS = [{"index": 0, "ready": True}, {"index": 1, "ready": False}]
+SERVER = {
+    "generation": "3f9a01c2",
+    "workers": [{"index": 0, "fault": ""}, {"index": 1, "fault": "disk I/O error"}],
+    "troubles": ["the disk is full", "worker 1 is not ready: see the log"],
+    "disk": {"free_bytes": 100, "reserve_bytes": 200, "has_room": False},
+    "connectors": [],
+}
 
 
 @pytest.fixture
@@ -26,7 +32,7 @@ def answering(*, ready: bool) -> Any:
     async def respond(request: Request) -> Any:
         match request.verb:
             case "server":
-                return {"ready": ready, "generation": "3f9a01c2", "workers": WORKERS, "connectors": []}
+                return SERVER | {"ready": ready}
             case "statistics":
                 return Statistics(received=4)
             case _:
@@ -49,13 +55,18 @@ async def test_health_is_live_and_ready_when_every_worker_is(http: AsyncClient, 
     server.close()
 
 
-async def test_health_is_live_but_not_ready_while_a_worker_recovers_its_spool(
-    http: AsyncClient, tmp_path: Path
-) -> None:
+async def test_health_is_live_but_not_ready_while_new_mail_is_not_accepted(http: AsyncClient, tmp_path: Path) -> None:
     server = await serve(tmp_path, ready=False)
     assert (await http.get("/healthz/live")).status_code == 200
     ready = await http.get("/healthz/ready")
-    assert (ready.status_code, ready.json()["detail"]) == (503, "workers not ready: 1")
+    assert ready.headers["content-type"] == "application/problem+json"
+    assert ready.json() == {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "the disk is full; worker 1 is not ready: see the log",
+    }
+    assert ready.status_code == 503
     server.close()
 
 

@@ -9,10 +9,13 @@ from bridgehead.core.statistics import DeliveryCount, QueueCount, Statistics
 from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS
 
 SERVER = {
+    "ready": False,
+    "workers": [{"fault": ""}, {"fault": "disk I/O error"}],
+    "disk": {"free_bytes": 100, "reserve_bytes": 200, "has_room": False},
     "connectors": [
         {"name": "Internet via ISP", "enabled": True, "up": True},
         {"name": "Partner", "enabled": True, "up": False},
-    ]
+    ],
 }
 
 
@@ -40,6 +43,13 @@ def test_metrics_tell_which_connector_is_up() -> None:
     found = samples(Statistics())
     assert found['bridgehead_connector_up{connector="Internet via ISP"}'] == 1
     assert found['bridgehead_connector_up{connector="Partner"}'] == 0
+
+
+def test_metrics_tell_of_the_disk_and_the_spool() -> None:
+    found = samples(Statistics(spool_faults=3))
+    assert found["bridgehead_ready"] == 0
+    assert (found["bridgehead_disk_free_bytes"], found["bridgehead_disk_reserve_bytes"]) == (100, 200)
+    assert (found["bridgehead_spool_writable"], found["bridgehead_spool_faults_total"]) == (0, 3)
 
 
 def test_metrics_count_messages_deliveries_and_sessions() -> None:

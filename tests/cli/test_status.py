@@ -54,8 +54,13 @@ def server(**changes: Any) -> dict[str, Any]:
         "generation": "3f9a01c2",
         "started": NOW - 7_500,
         "state_dir": "/var/lib/bridgehead",
-        "workers": [{"index": 0, "pid": 101, "ready": True}, {"index": 1, "pid": 102, "ready": True}],
+        "workers": [
+            {"index": 0, "pid": 101, "ready": True, "fault": ""},
+            {"index": 1, "pid": 102, "ready": True, "fault": ""},
+        ],
         "ready": True,
+        "troubles": [],
+        "disk": {"free_bytes": 12 * 2**30, "reserve_bytes": 2**28, "has_room": True},
         "refusals": [],
         "connectors": connectors,
     } | changes
@@ -97,6 +102,7 @@ async def test_status_of_a_server_that_is_well(path: Path, generation: str) -> N
         "  delivered   14,900 recipients, 1.99 a second since the start\n"
         "  failed      6 recipients: 2 expired, 1 returned by an operator, 3 refused\n"
         "  sessions    BRIDGE01/Default 3\n"
+        "  disk        12.0 GiB free, new mail is taken above 256.0 MiB\n"
         "  spool       43 messages, 1.5 ms a commit\n"
         "\n"
         "CONNECTOR       STATE     WAITING  MESSAGES  OLDEST  DELIVERED  DEFERRED  FAILED\n"
@@ -114,6 +120,7 @@ async def test_status_puts_what_needs_a_person_at_the_end(path: Path, generation
         refusals=['bridgehead.toml:3:1: error: unknown key "colour"'],
         workers=[{"index": 0, "pid": 101, "ready": True}, {"index": 1, "pid": 0, "ready": False}],
         ready=False,
+        troubles=["the disk has 12 MB free", "worker 1 is not ready: see the log"],
         connectors=[{"name": "ISP", "enabled": True, "up": False, "down_since": NOW - 7_500, "suspect": False}],
     )
     statistics = Statistics(
@@ -130,6 +137,7 @@ async def test_status_puts_what_needs_a_person_at_the_end(path: Path, generation
     assert re.search(r"ISP +DOWN for 2 h 5 min +credential +7 +1 min +0 +0 +0\n +frozen +1", rest)
     _, _, warnings = rest.partition("Warnings\n")
     assert warnings == (
+        "  ! the disk has 12 MB free\n"
         "  ! worker 1 is not ready: see the log\n"
         "  ! the changed configuration file was not taken, the old one stays:"
         ' bridgehead.toml:3:1: error: unknown key "colour"\n'

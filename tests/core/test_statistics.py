@@ -16,6 +16,7 @@ def test_statistics_add_what_two_workers_count() -> None:
         deliveries=(DeliveryCount("ISP", "delivered", 7),),
         commit_buckets=(1, 0, 2),
         badmail=3,
+        spool_faults=1,
     )
     right = Statistics(
         received=3,
@@ -24,6 +25,7 @@ def test_statistics_add_what_two_workers_count() -> None:
         deliveries=(DeliveryCount("ISP", "delivered", 1), DeliveryCount("ISP", "failed", 1)),
         commit_buckets=(0, 1, 1),
         badmail=3,
+        spool_faults=4,
     )
     assert add([left, right]) == Statistics(
         received=5,
@@ -32,6 +34,7 @@ def test_statistics_add_what_two_workers_count() -> None:
         deliveries=(DeliveryCount("ISP", "delivered", 8), DeliveryCount("ISP", "failed", 1)),
         commit_buckets=(1, 1, 3),
         badmail=3,
+        spool_faults=5,
     )
 
 

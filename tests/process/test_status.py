@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,8 @@ import pytest
 from bridgehead.control.control_socket import Request
 from bridgehead.core.organization import Node
 from bridgehead.process.child_process import ChildProcess
+from bridgehead.process.free_space import FreeSpace
+from bridgehead.process.health import Health
 from bridgehead.process.link_keeper import LinkKeeper
 from bridgehead.process.status import answer_alone
 from tests.process.test_link_keeper import Keeper
@@ -27,6 +30,7 @@ class Server:
         self.started = 500.0
         self.refusals: tuple[str, ...] = ("bridgehead.toml:3:1: error: unknown key",)
         self.links: LinkKeeper = keeper.links
+        self.health = Health(FreeSpace(Path("/"), lambda: 2**62, lambda: 0.0), self.workers)
 
     def workers(self) -> list[ChildProcess | None]:
         return [None]
@@ -40,8 +44,13 @@ def ask(verb: str, **arguments: Any) -> Any:
 def test_status_tells_workers_links_and_the_refused_file() -> None:
     answer = ask("server")
     assert answer["ready"] is False
-    assert answer["workers"] == [{"index": 0, "pid": 0, "ready": False}]
+    assert answer["workers"] == [{"index": 0, "pid": 0, "ready": False, "fault": ""}]
     assert answer["refusals"] == ["bridgehead.toml:3:1: error: unknown key"]
+    full, starting = answer["troubles"]
+    assert full.startswith("the disk has ")
+    assert starting == "worker 0 is not ready: see the log"
+    assert answer["disk"]["reserve_bytes"] == 2**62
+    assert answer["disk"]["has_room"] is False
     assert answer["connectors"] == ask("links")["connectors"]
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import smtplib
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +32,37 @@ def send(port: int, subject: str) -> None:
 def wait_subjects(sink: Sink, *subjects: str) -> None:
     wanted = {subject.encode() for subject in subjects}
     wait_until(lambda: wanted <= sink.counts(b"Subject").keys(), f"{subjects} at the next hop")
+
+
+def fetched(port: int, path: str) -> tuple[int, str]:
+    """Status and body of a GET; 0 where nothing listens yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def refused(client: smtplib.SMTP) -> bool:
+    """Whether new mail gets 452 4.3.1."""
+    code, text = client.mail("amy@contoso.com")
+    client.rset()
+    return code == 452 and text.startswith(b"4.3.1")
+
+
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture
@@ -86,6 +124,54 @@ def test_supervisor_keeps_the_old_configuration_when_the_changed_file_has_errors
     assert "allow_relay" in status["refusals"][0]
     send(server.port, "still serving")
     wait_subjects(sink, "still serving")
+
+
+def test_supervisor_is_not_ready_while_the_disk_has_too_little_room(server: Bridgehead, sink: Sink) -> None:
+    console = free_port()
+    server.configure(smart_host(sink.port), console=f"127.0.0.1:{console}")
+    server.start()
+    wait_until(lambda: fetched(console, "/healthz/ready")[0] == 200, "a server that is ready")
+    enough = server.configuration.read_text()
+    server.configuration.write_text(enough.replace("[node]", "[node]\nmin_free_mb = 1_000_000_000"))
+    assert server.reload() == "reload"
+    with smtplib.SMTP("127.0.0.1", server.port, local_hostname="client.test") as client:
+        client.ehlo()
+        wait_until(lambda: refused(client), "452 to new mail")
+    assert not call(server.state, "server")["ready"]
+    status, text = fetched(console, "/healthz/ready")
+    assert status == 503
+    assert "min_free_mb" in json.loads(text)["detail"]
+    assert "bridgehead_ready 0.0" in fetched(console, "/metrics")[1]
+    assert "new mail gets 452 4.3.1" in server.command("status").stdout
+    server.configuration.write_text(enough)
+    assert server.reload() == "reload"
+    wait_until(lambda: fetched(console, "/healthz/ready")[0] == 200, "a server that is ready again")
+    send(server.port, "room again")
+    wait_subjects(sink, "room again")
+    assert [len(server.events(name)) for name in ("disk-full", "disk-room")] == [1, 1]
+
+
+def test_supervisor_tells_of_a_spool_that_cannot_be_written_until_it_can(
+    new_bridgehead: NewBridgehead, sink: Sink, small_volume: Path
+) -> None:
+    server = new_bridgehead()
+    server.state = small_volume
+    server.configure(smart_host(sink.port), workers=1)
+    server.configuration.write_text(server.configuration.read_text().replace("[node]", "[node]\nmin_free_mb = 0"))
+    server.start()
+    filler = small_volume / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    with pytest.raises(smtplib.SMTPDataError, match=r"4\.3\.1"):
+        send(server.port, "x" * 200_000)
+    wait_until(lambda: not call(server.state, "server")["ready"], "a server that is not ready")
+    assert "cannot write its spool" in server.command("status").stdout
+    filler.unlink()
+    wait_until(lambda: call(server.state, "server")["ready"], "a server that is ready again, without any mail")
+    send(server.port, "room again")
+    wait_subjects(sink, "room again")
+    assert [len(server.events(name)) for name in ("spool-unwritable", "spool-writable")] == [1, 1]
 
 
 def test_supervisor_lets_fewer_workers_adopt_the_mail_of_those_that_are_gone(server: Bridgehead, sink: Sink) -> None:

@@ -41,6 +41,19 @@ async def test_a_write_that_fails_fails_its_submission_and_the_next_ones_hold(tm
     await spool.close()
 
 
+async def test_statistics_tell_of_a_disk_that_refuses_until_it_takes_a_write(tmp_path: Path) -> None:
+    spool = SqliteSpool(tmp_path, 0, FailingDisk({3}, sqlite3.OperationalError("disk I/O error")))
+    await committed(spool, insert(1))
+    assert await result_of(spool, [insert(1)]) is not None  # there already: by no fault of the disk
+    assert (spool.statistics().faults, spool.statistics().present_fault) == (0, "")
+    assert await result_of(spool, [insert(2)]) is not None
+    assert await result_of(spool, []) is None  # writes nothing, and proves nothing
+    assert (spool.statistics().faults, spool.statistics().present_fault) == (1, "disk I/O error")
+    await committed(spool, insert(2))
+    assert (spool.statistics().faults, spool.statistics().present_fault) == (1, "")
+    await spool.close()
+
+
 async def test_a_full_disk_refuses_new_mail_and_takes_it_again_later(tmp_path: Path) -> None:
     spool = SqliteSpool(tmp_path, 0)
     await committed(spool, insert(1))

@@ -1,7 +1,8 @@
 """What the console process serves over HTTP: health and metrics. It asks the server over the control socket.
 
 /healthz/live    200 while the server answers on its control socket
-/healthz/ready   200 while every worker accepts mail, else 503 with the reason
+/healthz/ready   200 while every worker accepts mail, else 503 with the reason: a worker that is not ready or cannot
+                 write its spool, a disk without room for new mail
 /metrics         Prometheus
 """
 
@@ -64,11 +65,10 @@ async def _guarded(ask: Callable[[], Any], respond: Callable[[Any], Response]) -
 def _readiness(server: Any) -> Response:
     if server["ready"]:
         return JSONResponse({"status": "ready", "generation": server["generation"]})
-    waiting = [str(worker["index"]) for worker in server["workers"] if not worker["ready"]]
-    return JSONResponse({"status": "starting", "detail": f"workers not ready: {', '.join(waiting)}"}, status_code=503)
+    return _unavailable("; ".join(server["troubles"]))
 
 
-def _unavailable(error: BridgeheadError) -> Response:
+def _unavailable(reason: BridgeheadError | str) -> Response:
     """An RFC 9457 problem."""
-    problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": str(error)}
+    problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": str(reason)}
     return JSONResponse(problem, status_code=503, media_type="application/problem+json")

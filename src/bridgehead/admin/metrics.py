@@ -54,6 +54,7 @@ class _Scrape(Collector):
         yield from self._queues()
         yield from self._deliveries()
         yield from self._connector_states()
+        yield from self._health()
         yield from self._counters()
         yield self._commits()
 
@@ -105,6 +106,21 @@ class _Scrape(Collector):
         for key, count in self._statistics.sessions.items():
             sessions.add_metric([key], count)
         yield sessions
+
+    def _health(self) -> Iterator[Metric]:
+        server, disk = self._server, self._server["disk"]
+        can_write = not any(worker["fault"] for worker in server["workers"])
+        for name, text, value in (
+            ("ready", "1 where every worker accepts mail, as /healthz/ready says.", server["ready"]),
+            ("disk_free_bytes", "Free on the disk of state_dir.", disk["free_bytes"]),
+            ("disk_reserve_bytes", "With less free than this, new mail is refused.", disk["reserve_bytes"]),
+            ("spool_writable", "1 where every worker can write its spool.", can_write),
+        ):
+            yield GaugeMetricFamily(f"bridgehead_{name}", text, value=int(value))
+        faults = self._statistics.spool_faults
+        yield CounterMetricFamily(
+            "bridgehead_spool_faults", "Writes of the spool that the disk refused.", value=faults
+        )
 
     def _counters(self) -> Iterator[Metric]:
         statistics = self._statistics

@@ -123,6 +123,8 @@ def _facts(server: dict[str, Any], statistics: Statistics, now: float) -> Iterat
     yield "failed", _failed(settled)
     yield "sessions", sessions or "none open"
     average = statistics.commit_seconds / statistics.commits * 1000 if statistics.commits else 0.0
+    disk = server["disk"]
+    yield "disk", f"{size(disk['free_bytes'])} free, new mail is taken above {size(disk['reserve_bytes'])}"
     yield "spool", f"{count(statistics.spooled, 'message')}, {average:.1f} ms a commit"
 
 
@@ -176,9 +178,7 @@ def _state(connector: dict[str, Any] | None, now: float) -> str:
 
 def _server_warnings(server: dict[str, Any], statistics: Statistics) -> Iterator[str]:
     """What an operator should look at, apart from mail."""
-    for index, worker in enumerate(server["workers"]):
-        if not worker["ready"]:
-            yield f"worker {worker.get('index', index)} is not ready: see the log"
+    yield from map(plain, server["troubles"])
     if server["refusals"]:
         refusals = [plain(refusal) for refusal in server["refusals"]]
         yield "the changed configuration file was not taken, the old one stays: " + "; ".join(refusals)

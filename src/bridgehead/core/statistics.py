@@ -53,6 +53,8 @@ class Statistics(msgspec.Struct, frozen=True):
     """Tracking events lost because the disk could not keep up."""
     memory_bytes: int = 0
     """Resident memory of the worker processes."""
+    spool_faults: int = 0
+    """Writes to the spool that the disk refused."""
 
 
 def add(parts: Iterable[Statistics]) -> Statistics:
@@ -74,6 +76,7 @@ def add(parts: Iterable[Statistics]) -> Statistics:
             unconfirmed=total.unconfirmed + part.unconfirmed,
             events_dropped=total.events_dropped + part.events_dropped,
             memory_bytes=total.memory_bytes + part.memory_bytes,
+            spool_faults=total.spool_faults + part.spool_faults,
         )
     return total
 

@@ -35,6 +35,8 @@ class ChildProcess:
         self._pipe = pipe
         self._lane = lane
         self.is_ready = False
+        self.fault = ""
+        """Why it cannot write its spool; empty: it can."""
 
     @property
     def pid(self) -> int:

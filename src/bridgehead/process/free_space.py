@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,20 @@ from bridgehead.spool.volume import free_bytes
 
 BELIEVED_SECONDS: Final = 1.0
 """A second of mail at full speed is some 50 MB, less than the reserve that `min_free_mb` keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is free, and what must stay so. Octets."""
+
+    free: int
+    """0 where the file system does not say."""
+    reserve: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether new mail may be accepted."""
+        return self.free >= self.reserve
 
 
 class FreeSpace:
@@ -20,15 +35,25 @@ class FreeSpace:
         self._min_free_bytes = min_free_bytes
         self._monotonic = monotonic
         self._asked_at = float("-inf")
-        self._is_enough = True
+        self._free: int | None = None
+        """`None`: the file system does not say."""
+
+    def room(self) -> Room:
+        """What is free, a second ago at most."""
+        free, reserve = self._free_bytes(), self._min_free_bytes()
+        return Room(free or 0, reserve if free is not None else max(reserve, 1))
 
     def is_enough(self) -> bool:
-        """Whether new mail may be accepted."""
+        """Whether new mail may be accepted: not where the file system does not even say."""
+        free = self._free_bytes()
+        return free is not None and free >= self._min_free_bytes()
+
+    def _free_bytes(self) -> int | None:
         now = self._monotonic()
         if now - self._asked_at >= BELIEVED_SECONDS:
             self._asked_at = now
             try:
-                self._is_enough = free_bytes(self._path) >= self._min_free_bytes()
+                self._free = free_bytes(self._path)
             except OSError:
-                self._is_enough = False
-        return self._is_enough
+                self._free = None
+        return self._free

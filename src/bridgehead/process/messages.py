@@ -81,6 +81,13 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The worker has recovered its partition and accepts connections."""
 
 
+class SpoolSaid(msgspec.Struct, frozen=True, tag=True):
+    """Whether the worker can write its spool; sent at each change."""
+
+    fault: str
+    """Why it cannot; empty: it can again."""
+
+
 class Reported(msgspec.Struct, frozen=True, tag=True):
     """A round of connect attempts to a connector ended: every host failed, or one gave a good greeting."""
 
@@ -111,7 +118,7 @@ class Answered(msgspec.Struct, frozen=True, tag=True):
 
 
 ToWorker: TypeAlias = Configure | Links | Granted | GiveBack | Ask | Drain
-ToSupervisor: TypeAlias = Ready | Reported | Acquire | Release | Answered
+ToSupervisor: TypeAlias = Ready | SpoolSaid | Reported | Acquire | Release | Answered
 Message: TypeAlias = ToWorker | ToSupervisor
 
 

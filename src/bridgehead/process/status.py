@@ -10,6 +10,7 @@ from bridgehead.control.control_socket import Request
 from bridgehead.core.explanation import Question, explain
 from bridgehead.core.organization import Node, Organization
 from bridgehead.process.child_process import ChildProcess
+from bridgehead.process.health import Health
 from bridgehead.process.link_keeper import LinkKeeper
 
 
@@ -21,6 +22,7 @@ class Server(Protocol):
     started: float
     refusals: tuple[str, ...]
     links: LinkKeeper
+    health: Health
 
     def workers(self) -> list[ChildProcess | None]:
         """The workers by index; `None` while one is being started again."""
@@ -42,7 +44,8 @@ def answer_alone(server: Server, request: Request) -> Any:
 
 
 def _server(server: Server) -> dict[str, Any]:
-    workers = server.workers()
+    room = server.health.room()
+    troubles = server.health.reasons()
     return {
         "organization": server.organization.name,
         "server": server.node.server,
@@ -50,10 +53,17 @@ def _server(server: Server) -> dict[str, Any]:
         "started": server.started,
         "state_dir": server.node.state_dir,
         "workers": [
-            {"index": index, "pid": worker.pid if worker else 0, "ready": bool(worker and worker.is_ready)}
-            for index, worker in enumerate(workers)
+            {
+                "index": index,
+                "pid": worker.pid if worker else 0,
+                "ready": bool(worker and worker.is_ready),
+                "fault": worker.fault if worker else "",
+            }
+            for index, worker in enumerate(server.workers())
         ],
-        "ready": all(worker is not None and worker.is_ready for worker in workers),
+        "ready": not troubles,
+        "troubles": list(troubles),
+        "disk": {"free_bytes": room.free, "reserve_bytes": room.reserve, "has_room": room.is_enough},
         "refusals": list(server.refusals),
         **_links(server),
     }

@@ -28,6 +28,8 @@ from bridgehead.core.leases import Leases
 from bridgehead.core.organization import Node, Organization
 from bridgehead.process import child_process, state_directory
 from bridgehead.process.child_process import ChildProcess, Identity
+from bridgehead.process.free_space import FreeSpace
+from bridgehead.process.health import Health
 from bridgehead.process.keeping import keep
 from bridgehead.process.link_keeper import LinkKeeper
 from bridgehead.process.listening import ListeningSockets
@@ -44,6 +46,7 @@ from bridgehead.process.messages import (
     Ready,
     Release,
     Reported,
+    SpoolSaid,
 )
 from bridgehead.process.requests import Requests
 from bridgehead.process.status import answer_alone
@@ -78,6 +81,8 @@ class Supervisor:
         self.refusals: tuple[str, ...] = ()
         """Errors of the last changed file, where it was not taken."""
         self.links = LinkKeeper(self._broadcast, lambda: self.organization, time.time)
+        space = FreeSpace(Path(self.node.state_dir), lambda: self.node.min_free_bytes, time.monotonic)
+        self.health = Health(space, self.workers)
         self._start = start
         self._count = start.workers
         self._workers: list[ChildProcess | None] = [None] * self._count
@@ -103,10 +108,11 @@ class Supervisor:
         state_directory.give(control.path, self.node.user)
         try:
             async with asyncio.TaskGroup() as tasks:
-                stop = tasks.create_task(self._stop_when_asked())
+                ending = [tasks.create_task(self._stop_when_asked()), tasks.create_task(self.health.watch())]
                 tasks.create_task(keep("the console", self._run_console, self._stopping))
                 await self._run_workers()
-                stop.cancel()
+                for task in ending:
+                    task.cancel()
         finally:
             control.close()
             self._sockets.close()
@@ -203,6 +209,8 @@ class Supervisor:
         match message:
             case Ready():
                 self._on_ready(index)
+            case SpoolSaid():
+                self.health.spool_said(index, message.fault)
             case Reported():
                 self.links.report(message.connector, is_success=message.is_success)
             case Acquire():

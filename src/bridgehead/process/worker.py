@@ -38,7 +38,8 @@ from bridgehead.outbound.maildir import MaildirDialer
 from bridgehead.process.dialers import Dialers
 from bridgehead.process.free_space import FreeSpace
 from bridgehead.process.lease_client import LeaseClient
-from bridgehead.process.messages import Ask, GiveBack, Granted, Links, Listening, Message, Reported
+from bridgehead.process.messages import Ask, GiveBack, Granted, Links, Listening, Message, Reported, SpoolSaid
+from bridgehead.process.spool_watch import SpoolWatch, Watched
 from bridgehead.process.worker_requests import WorkerRequests
 from bridgehead.spool.contract import SpoolLostError
 from bridgehead.spool.sqlite import SqliteSpool
@@ -90,7 +91,11 @@ class Worker:
         self.inbound = InboundServer(reception)
         self.submission = SubmissionServer(reception, self.node.server)
         self._requests = WorkerRequests(self)
+        self._watch = SpoolWatch(
+            Watched(self.spool, self._next_id, time.time, lambda fault: self._send(SpoolSaid(fault)))
+        )
         self._sending: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Recover the partition and begin to send."""
@@ -100,6 +105,7 @@ class Worker:
             self.dispatcher.restore(entry)
         self._ids = QueueIds(self._index, latest)
         self._sending = self._tasks.create_task(self.dispatcher.run())
+        self._watching = self._tasks.create_task(self._watch.run())
 
     async def listen(self, wanted: tuple[Listening, ...], new: Mapping[Listening, socket.socket]) -> None:
         """Accept connections on exactly these sockets: those that are new, and those held already."""
@@ -144,6 +150,8 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.inbound.drain(seconds))
             tasks.create_task(self.dispatcher.drain(seconds))
+        if self._watching is not None:
+            self._watching.cancel()
         await self.spool.close()
         self._threads.shutdown(wait=False)
         self._credentials.close()

@@ -102,6 +102,7 @@ class WorkerRequests:
             commits=spool.commits,
             commit_seconds=spool.commit_seconds,
             commit_buckets=spool.commit_buckets,
+            spool_faults=spool.faults,
             damaged=_entries(worker.state_dir / "damaged"),
             badmail=worker.badmail.count(),
             unconfirmed=queue.unconfirmed,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, Body
-from bridgehead.spool.disk import Disk
+from bridgehead.spool.disk import Disk, Faults
 
 _SUFFIX: Final = ".body"
 _READ_AT_ONCE: Final = 256 * 1024
@@ -25,6 +25,8 @@ class BodyFiles:
 
     def __init__(self, folder: Path, disk: Disk) -> None:
         self.folder = folder
+        self.faults = Faults()
+        """What the disk refused, here and where bodies are submitted."""
         self._disk = disk
         self._prefix = f"{folder.stem}-{time.time_ns():x}"
         self._count = 0
@@ -94,12 +96,18 @@ class PendingBody:
     def write(self, data: bytes) -> None:
         """Append; `OSError` if the disk refuses."""
         self._size += len(data)
-        if self._path is not None:
-            self._append(data)
-            return
-        self._pieces.append(data)
-        if self._size > BODY_IN_ROW_MAX:
-            self._begin_file()
+        if self._path is None:
+            self._pieces.append(data)
+            if self._size <= BODY_IN_ROW_MAX:
+                return
+        try:
+            if self._path is None:
+                self._begin_file()
+            else:
+                self._append(data)
+        except OSError as error:
+            self._files.faults.failed(error)
+            raise
 
     def finish(self) -> Body:
         """No more comes; not yet durable."""

@@ -162,3 +162,7 @@ class SpoolStatistics(msgspec.Struct, frozen=True, gc=False):
     """Entries set aside."""
     commit_buckets: tuple[int, ...] = ()
     """Commits within each of `COMMIT_BUCKETS_SECONDS`, and beyond; not cumulative."""
+    faults: int = 0
+    """Writes that the disk refused."""
+    present_fault: str = ""
+    """Why the latest write was refused, `"disk I/O error"`; empty: it was taken."""

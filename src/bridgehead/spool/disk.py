@@ -14,6 +14,28 @@ from typing import TypeAlias
 Value: TypeAlias = int | str | bytes | None
 
 
+class Faults:
+    """What the disk refused to write. Mutable; used on the event loop of the spool it belongs to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Writes refused since the spool was opened."""
+        self.present = ""
+        """Why nothing could be written the last time, `"disk I/O error"`; empty: that write was taken."""
+
+    def failed(self, error: Exception) -> None:
+        """A write was refused; a submission that contradicts what is there is its maker's fault, not the disk's."""
+        if isinstance(error, sqlite3.IntegrityError):
+            return
+        self.count += 1
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        self.present = reason or type(error).__name__
+
+    def worked(self) -> None:
+        """A write was taken."""
+        self.present = ""
+
+
 class Disk:
     """The real disk."""
 

@@ -65,6 +65,7 @@ class SqliteSpool:
         self._lost = lost
         self._partition = Partition(state_dir, partition)
         self._bodies = BodyFiles(self._partition.bodies, self._disk)
+        self._faults = self._bodies.faults
         self._connection: sqlite3.Connection | None = self._connect()
         """The owner's, until the writer thread takes it."""
         self._reader: sqlite3.Connection | None = None
@@ -140,10 +141,13 @@ class SqliteSpool:
     def statistics(self) -> SpoolStatistics:
         """Counts since the spool was opened."""
         writer, damaged = self._writer, self._partition.quarantine.count
+        count, present = self._faults.count, self._faults.present
         if writer is None:
-            return SpoolStatistics(self._messages, 0, 0.0, damaged)
+            return SpoolStatistics(self._messages, 0, 0.0, damaged, (), count, present)
         buckets = tuple(writer.commit_buckets)
-        return SpoolStatistics(self._messages, writer.commits, writer.commit_seconds, damaged, buckets)
+        return SpoolStatistics(
+            self._messages, writer.commits, writer.commit_seconds, damaged, buckets, count, present
+        )
 
     async def close(self) -> None:
         """Wait until all that was submitted is durable, then let go of the partition."""
@@ -183,6 +187,7 @@ class SqliteSpool:
 
     def _committed(self, results: Results) -> None:
         """On the event loop, after each batch: what became durable, in order of submission."""
+        self._look_for_faults(results)
         for submission, error in results:
             if error is None:
                 for change in submission.changes:
@@ -196,6 +201,13 @@ class SqliteSpool:
             except Exception as defect:  # noqa: BLE001  a defect of one caller must not silence the others
                 context = {"message": "a spool submission's done raised", "exception": defect}
                 asyncio.get_running_loop().call_exception_handler(context)
+
+    def _look_for_faults(self, results: Results) -> None:
+        errors = [error for _, error in results if error is not None]
+        if not errors and any(submission.changes for submission, _ in results):
+            self._faults.worked()
+        for error in errors:
+            self._faults.failed(error)
 
     def _note(self, change: Change) -> None:
         match change:
