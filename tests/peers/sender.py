@@ -20,6 +20,8 @@ class Account:
     """Message ids that were answered 250: from here on the server must deliver them."""
     refused: list[str] = field(default_factory=list)
     """Replies of another kind, as text."""
+    unanswered: list[bytes] = field(default_factory=list)
+    """Message ids whose connection ended before an answer: the server may have them, or not."""
     interruptions: int = 0
     """Connections that failed or ended without our doing; the message in flight is sent again under a new id."""
 
@@ -27,13 +29,28 @@ class Account:
 class Sender:
     """`sessions` threads that send until `count` messages were accepted together."""
 
-    def __init__(self, port: int, *, count: int, sessions: int = 8, size: int = 2000, pause: float = 0.0) -> None:
-        """Nothing is sent before `start`; `pause` seconds lie between two messages of a session."""
+    def __init__(
+        self,
+        port: int,
+        *,
+        count: int,
+        sessions: int = 8,
+        size: int = 2000,
+        pause: float = 0.0,
+        name: str = "client",
+        recipient: str = "b@inside.test",
+    ) -> None:
+        """Nothing is sent before `start`; `pause` seconds lie between two messages of a session.
+
+        Message ids are `<NUMBER@NAME.test>`: another `name` for each sender whose messages go to one sink.
+        """
         self.account = Account()
         self._port = port
         self._count = count
         self._body = (b"x" * 70 + b"\r\n") * (size // 72 + 1)
         self._pause = pause
+        self._name = name.encode()
+        self._recipient = recipient
         self._number = 0
         self._abandoned = False
         self._lock = threading.Lock()
@@ -91,10 +108,14 @@ class Sender:
     def _send(self, client: Wire) -> None:
         with self._lock:
             self._number += 1
-            identity = b"<%d@client.test>" % self._number
-        answer = client.send(
-            "a@client.test", ["b@inside.test"], b"Message-ID: " + identity + b"\r\n\r\n" + self._body
-        )
+            identity = b"<%d@%s.test>" % (self._number, self._name)
+        content = b"Message-ID: " + identity + b"\r\n\r\n" + self._body
+        try:
+            answer = client.send("a@client.test", [self._recipient], content)
+        except (OSError, ValueError):
+            with self._lock:
+                self.account.unanswered.append(identity)
+            raise
         with self._lock:
             if answer.code == 250:
                 self.account.accepted.append(identity)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class Received:
     content: bytes
     """The message, dots unstuffed, its last CRLF included."""
     is_tls: bool
+    connection: int = 0
+    """Number of the connection it came over, counted from 1."""
+    at: float = 0.0
+    """When its 250 left, by the monotonic clock."""
 
     def header(self, name: bytes) -> bytes:
         """Value of the first header field of this name, unfolded not; empty where there is none."""
@@ -63,6 +68,8 @@ class Sink:
         self.port = port
         self.received: list[Received] = []
         self.connections = 0
+        self.cuts: dict[int, float] = {}
+        """Connections that ended without QUIT, and when, by the monotonic clock."""
         self.decide = decide
         self.extensions = extensions
         self.tls = tls
@@ -97,8 +104,11 @@ class Sink:
             task = asyncio.current_task()
             assert task is not None
             sessions.add(task)
+            conversation = _Session(self, reader, writer)
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await _Session(self, reader, writer).run()
+                await conversation.run()
+            if not conversation.said_goodbye:
+                self.cuts[conversation.number] = time.monotonic()
             sessions.discard(task)
             writer.close()
 
@@ -123,6 +133,8 @@ class _Session:
         self._mail = b""
         self._recipients: list[bytes] = []
         sink.connections += 1
+        self.number = sink.connections
+        self.said_goodbye = False
 
     async def run(self) -> None:
         """Answer until QUIT or the end of the connection."""
@@ -138,6 +150,7 @@ class _Session:
             elif line.upper() == b"STARTTLS" and self._sink.tls is not None:
                 await self._writer.start_tls(self._sink.tls)
             elif verb == b"QUIT":
+                self.said_goodbye = True
                 return
 
     def _ask(self, line: bytes) -> bytes:
@@ -189,7 +202,9 @@ class _Session:
         reply = self._ask(b".")
         if not reply or reply.startswith(b"250"):
             # Recorded before the answer leaves: a peer that saw 250 must find the message here.
-            entry = Received(self._mail, tuple(self._recipients), content, self._is_tls)
+            entry = Received(
+                self._mail, tuple(self._recipients), content, self._is_tls, self.number, time.monotonic()
+            )
             self._sink.received.append(entry)
         self._say(reply or b"250 2.0.0 taken\r\n")
         self._mail, self._recipients = b"", []
