@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import unicodedata
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, Protocol
 
@@ -36,6 +37,8 @@ _DOMAIN_OCTETS: Final = _DOMAIN.encode()
 _HEX_DIGITS: Final = "0123456789abcdef"
 _JOINERS: Final = "\u200c\u200d"  # not printable to Python, but spelling in Persian and Indic scripts
 _RELAY_MARKS: Final = "%!@"
+_FAMILIAR_MAX: Final = 1024
+"""Addresses whose reading is remembered: those of an organization come again and again."""
 
 
 class Mailbox(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +157,7 @@ def is_suspicious_local_part(local_part: str) -> bool:
     return any(mark in local_part for mark in _RELAY_MARKS) or "=?" in local_part
 
 
+@lru_cache(_FAMILIAR_MAX)
 def _plain_mailbox(raw: bytes) -> Mailbox | None:
     """The short way for nearly all paths: a dot-string at an ASCII name. `None`: look closer."""
     local_part, _, domain = raw.partition(b"@")

@@ -7,6 +7,7 @@ depends on where a reply ends, and servers that forget the CR exist. The text is
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from bridgehead.core.error import ProtocolError
@@ -22,6 +23,10 @@ REPLY_MAX: Final = 64 * 1024
 _USUAL_STATUS: Final = frozenset({"2.0.0", "2.1.0", "2.1.5", "2.6.0"})
 """Recognized without a look at their parts."""
 _ENHANCED_MAX: Final = 9  # "5.999.999"
+_FAMILIAR_MAX: Final = 256
+"""Replies of one line that are remembered: servers answer most commands of all messages with the same words."""
+_FAMILIAR_LINE_MAX: Final = 200
+"""Octets of such a line."""
 
 
 class ReplyReader:
@@ -75,15 +80,10 @@ class ReplyReader:
         """Add one line; the reply if that was its last."""
         if len(line) > LINE_MAX:
             raise ProtocolError(f"a reply line has more than {LINE_MAX} octets")
-        digits, mark = line[:3], line[3:4]
-        code = int(digits) if len(digits) == 3 and digits.isdigit() else 0
-        if not 200 <= code <= 599 or mark not in {b" ", b"-", b""}:
-            raise ProtocolError(f"not an SMTP reply: {printable(line.decode('latin-1'), 80)!r}")
-        text = line[4:].decode("utf-8", "replace")
-        if mark != b"-" and not self._lines:
-            enhanced, text = _split_status(digits, text)
-            return Reply(code, enhanced, printable(text, REPLY_MAX))
-        return self._continue(code, text, is_last=mark != b"-")
+        is_last = line[3:4] != b"-"
+        if is_last and not self._lines:
+            return _familiar(line) if len(line) <= _FAMILIAR_LINE_MAX else _single(line)
+        return self._continue(_code(line), line[4:].decode("utf-8", "replace"), is_last=is_last)
 
     def _continue(self, code: int, text: str, *, is_last: bool) -> Reply | None:
         """One line of a reply of several."""
@@ -104,6 +104,25 @@ class ReplyReader:
         self._lines.clear()
         self._size = 0
         return reply
+
+
+def _code(line: bytes) -> int:
+    """The code of a line; `ProtocolError` if it is no line of a reply."""
+    digits = line[:3]
+    code = int(digits) if len(digits) == 3 and digits.isdigit() else 0
+    if not 200 <= code <= 599 or line[3:4] not in {b" ", b"-", b""}:
+        raise ProtocolError(f"not an SMTP reply: {printable(line.decode('latin-1'), 80)!r}")
+    return code
+
+
+def _single(line: bytes) -> Reply:
+    """A reply of one line; `ProtocolError` if it is none."""
+    code = _code(line)
+    enhanced, text = _split_status(line[:3], line[4:].decode("utf-8", "replace"))
+    return Reply(code, enhanced, printable(text, REPLY_MAX))
+
+
+_familiar: Final = lru_cache(_FAMILIAR_MAX)(_single)
 
 
 def _split_status(digits: bytes, text: str) -> tuple[str, str]:
