@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from tests.cli.calling import called
+from bridgehead.core.recipient_state import RecipientState
+from bridgehead.outbound.waiting_for import Sample, WaitingFor
+from tests.cli.calling import called, called_beside
 from tests.cli.contoso import HEAD, ISP, PARTNER, write_file
+from tests.cli.waiting import FIRST, SECOND, envelope, fill_spool
 
 PLACE = ("severity", "file", "line", "column", "path")
 
@@ -75,3 +80,95 @@ def test_check_writes_json(tmp_path: Path) -> None:
     assert set(issue) == {*PLACE, "found", "expected", "suggestion", "message", "excerpt"}
     assert [issue[key] for key in PLACE] == ["error", str(path), 20, 1, "connector[0].colour"]
     assert (issue["found"], issue["excerpt"]) == ("colour", "colour = 1")
+
+
+# Mail that waits
+
+FROZEN = "frozen until `queue release` or `queue reroute`: that way is less specific or has a weaker TLS level"
+
+
+def connectors(*names: str, enabled: bool = True) -> dict[str, Any]:
+    """The answer of a server that has these."""
+    state = {"enabled": enabled, "up": True, "down_since": 0.0, "suspect": False}
+    return {"connectors": [{"name": name} | state for name in names]}
+
+
+def waiting(name: str, *domains: str, messages: int = 3) -> Any:
+    """What a server says of mail that waits."""
+    made = [envelope(f"bob@{domain}") for domain in domains]
+    samples = tuple(Sample(FIRST, one, one.recipients[0], (1, 1)) for one in made)
+    return [msgspec.to_builtins(WaitingFor(name, messages, samples=samples))]
+
+
+async def test_check_says_what_becomes_of_mail_that_waits_for_a_connector_which_the_file_removes(
+    tmp_path: Path,
+) -> None:
+    path = write_file(tmp_path, HEAD, ISP)
+    answers = {"server": connectors("ISP", "Old"), "queue.waiting_for": waiting("Old", "one.test", "two.test")}
+    came, asked = await called_beside(tmp_path / "state", answers, "check", path)
+    assert came.out.splitlines()[-2:] == [
+        'connector "Old" is removed: 3 messages wait for it',
+        '    one.test, two.test: by "ISP"',
+    ]
+    assert came.code == 0
+    assert asked[-1].arguments == {"connectors": ["Old"]}
+
+
+async def test_check_has_nothing_to_say_where_no_connector_leaves(tmp_path: Path) -> None:
+    path = write_file(tmp_path, HEAD, ISP)
+    came, asked = await called_beside(tmp_path / "state", {"server": connectors("ISP")}, "check", path)
+    assert len(came.out.splitlines()) == 2
+    assert [one.verb for one in asked] == ["server"]
+
+
+async def test_check_writes_what_waits_as_json(tmp_path: Path) -> None:
+    path = write_file(tmp_path, HEAD, ISP.replace("[[connector]]", "[[connector]]\nenabled = false"))
+    answers = {"server": connectors("ISP"), "queue.waiting_for": waiting("ISP", "one.test")}
+    came, _ = await called_beside(tmp_path / "state", answers, "check", path, "--json")
+    assert json.loads(came.out)["waiting"] == {
+        "source": "server",
+        "departures": [
+            {
+                "connector": "ISP",
+                "change": "disabled",
+                "messages": 3,
+                "held": 0,
+                "ways": [{"kind": "unroutable", "connectors": [], "is_frozen": False, "domains": ["one.test"]}],
+                "is_whole": True,
+            }
+        ],
+        "trouble": "",
+    }
+
+
+async def test_check_works_where_the_server_cannot_say(tmp_path: Path) -> None:
+    path = write_file(tmp_path, HEAD, ISP)
+    answers = {"server": connectors("Old"), "queue.waiting_for": "no worker is ready: see the log of the server"}
+    came, _ = await called_beside(tmp_path / "state", answers, "check", path)
+    assert came.code == 0
+    assert came.out.splitlines()[-1] == (
+        "what waits for connectors that this file does not use is not known: "
+        "no worker is ready: see the log of the server"
+    )
+
+
+def test_check_reads_the_spool_where_no_server_runs(tmp_path: Path) -> None:
+    path = write_file(tmp_path, HEAD, ISP)
+    tried = RecipientState(attempts=1, connector="Old")
+    fill_spool(
+        tmp_path / "state", [(FIRST, envelope("a@one.test"), {0: tried}), (SECOND, envelope("b@two.test"), {})]
+    )
+    came = called("check", path)
+    assert came.code == 0
+    assert came.out.splitlines()[2:] == [
+        'connector "Old" is removed: 1 message waits for it',
+        f'    one.test: by "ISP", {FROZEN}',
+        "no server runs: this is what its spool says of mail that was tried before",
+    ]
+
+
+def test_check_needs_no_spool_that_can_be_read(tmp_path: Path) -> None:
+    path = write_file(tmp_path, HEAD, ISP)
+    (tmp_path / "state" / "spool").mkdir()
+    (tmp_path / "state" / "spool" / "p0.db").write_bytes(b"not a database")
+    assert called("check", path).code == 0

@@ -138,3 +138,25 @@ class AgainstPlainLists(RuleBasedStateMachine):
 
 AgainstPlainLists.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 TestAgainstPlainLists = AgainstPlainLists.TestCase
+
+
+def test_a_sample_lies_evenly_spread_over_what_is_not_held() -> None:
+    waiting = Waiting()
+    for number in range(100):
+        waiting.add_ready(MessageId(number))
+    for number in range(100, 150):
+        waiting.add_later(MessageId(number), float(number))
+    waiting.unexamined.extend(ids(*range(150, 200)))
+    waiting.held[MessageId(500)] = Hold.FROZEN
+    assert waiting.sample(4) == [0, 50, 100, 150]
+    assert waiting.sample(1000) == list(range(200))
+    assert waiting.sample(0) == []
+
+
+def test_a_sample_never_has_what_was_taken_out() -> None:
+    waiting = Waiting()
+    for number in range(10):
+        waiting.add_ready(MessageId(number))
+    waiting.take(MessageId(0))
+    assert waiting.sample(10) == list(range(1, 10))
+    assert Waiting().sample(5) == []

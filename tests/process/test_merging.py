@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bridgehead.core.statistics import Statistics
+from bridgehead.outbound.waiting_for import WaitingFor
 from bridgehead.process.merging import MERGES
 
 CASES: list[tuple[str, list[Any], Any]] = [
@@ -25,3 +26,8 @@ def test_merging_makes_one_answer_of(verb: str, parts: list[Any], whole: Any) ->
 def test_merging_adds_statistics_up() -> None:
     parts = [msgspec.to_builtins(Statistics(received=number)) for number in (3, 4)]
     assert MERGES["statistics"](parts) == Statistics(received=7)
+
+
+def test_merging_adds_up_what_waits_for_a_connector() -> None:
+    parts = [msgspec.to_builtins([WaitingFor("ISP", number)]) for number in (3, 4)]
+    assert MERGES["queue.waiting_for"]([*parts, []]) == (WaitingFor("ISP", 7),)

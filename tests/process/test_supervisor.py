@@ -174,6 +174,57 @@ def test_supervisor_tells_of_a_spool_that_cannot_be_written_until_it_can(
     assert [len(server.events(name)) for name in ("spool-unwritable", "spool-writable")] == [1, 1]
 
 
+TWO_CONNECTORS = """
+[[connector]]
+name = "Partner"
+route = "smart-hosts"
+smart_hosts = "[127.0.0.1]:{closed}"
+address_spaces = ["SMTP:*.partner.test;1"]
+
+[[connector]]
+name = "Leaving"
+route = "smart-hosts"
+smart_hosts = "[127.0.0.1]:{closed}"
+address_spaces = ["SMTP:*;1"]
+"""
+BACKUP = """
+[[connector]]
+name = "Backup"
+route = "smart-hosts"
+smart_hosts = "[127.0.0.1]:{closed}"
+address_spaces = ["SMTP:*;1"]
+"""
+
+
+def test_supervisor_and_check_name_what_waits_for_a_connector_that_leaves_and_where_it_goes(
+    server: Bridgehead,
+) -> None:
+    closed = free_port()
+    server.configure(TWO_CONNECTORS.format(closed=closed))
+    server.start()
+    for recipient in ("a@one.test", "b@one.test", "c@two.test", "d@sub.partner.test"):
+        with smtplib.SMTP("127.0.0.1", server.port, local_hostname="client.test") as client:
+            client.sendmail("amy@contoso.com", [recipient], MESSAGE.format(subject=recipient))
+    server.configure(BACKUP.format(closed=closed))
+    foreseen = server.command("check").stdout
+    assert 'connector "Leaving" is removed: 3 messages wait for it\n    one.test, two.test: by "Backup"\n' in foreseen
+    assert (
+        'connector "Partner" is removed: 1 message waits for it\n    sub.partner.test: by "Backup", froz' in foreseen
+    )
+    answer = server.ask("check")["waiting"]
+    assert (answer["source"], [one["connector"] for one in answer["departures"]]) == (
+        "server",
+        ["Leaving", "Partner"],
+    )
+    assert server.reload() == "reload"
+    first, second = [event["text"] for event in server.events("reload-waiting")]
+    assert first == 'connector "Leaving" is removed: 3 messages wait for it; one.test, two.test: by "Backup"'
+    assert second.startswith(
+        'connector "Partner" is removed: 1 message waits for it; sub.partner.test: by "Backup", fr'
+    )
+    wait_until(lambda: len(server.events("held")) == 1, "the mail that would go a weaker way frozen")
+
+
 def test_supervisor_lets_fewer_workers_adopt_the_mail_of_those_that_are_gone(server: Bridgehead, sink: Sink) -> None:
     server.configure(smart_host(free_port()), workers=3)
     server.start()

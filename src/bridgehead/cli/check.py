@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bridgehead.cli.invocation import Exit, invocation, shared_options
-from bridgehead.cli.text import count
+from bridgehead.cli.text import count, plain
 
 if TYPE_CHECKING:
+    from bridgehead.cli.waiting_mail import Foresight
     from bridgehead.control.configuration.load import Loaded
 
 WARNINGS_EXIT = 1
@@ -23,10 +24,14 @@ WARNINGS_EXIT = 1
 def check(context: click.Context, file: Path | None, config: Path | None, json: bool) -> int:
     """Find every error and warning in FILE, or in the file that the server would take.
 
-    List files, secrets and certificates are read too; no DNS is asked, and nothing is changed.
+    List files, secrets and certificates are read too; no DNS is asked, and nothing is changed. Where a server runs,
+    or mail lies in the spool, it says what becomes of mail that waits for a connector which FILE disables or removes.
 
     Exits: 0 nothing to say, 1 warnings, 2 errors (`serve` and a reload refuse such a file).
     """
+    import msgspec
+
+    from bridgehead.cli.waiting_mail import foresee
     from bridgehead.control.configuration.issue import render_json, render_text
 
     given = invocation(context, file or config, json=json)
@@ -37,11 +42,31 @@ def check(context: click.Context, file: Path | None, config: Path | None, json: 
         "warnings": len(loaded.warnings),
         "generation": loaded.configuration.organization.generation if loaded.configuration else None,
         "issues": render_json(loaded.issues),
+        "waiting": None,
     }
-    given.show(value, render_text(loaded.issues) + _summary(loaded))
+    text = render_text(loaded.issues) + _summary(loaded)
+    if loaded.configuration is not None:
+        foresight = foresee(loaded.configuration)
+        value["waiting"] = msgspec.to_builtins(foresight)
+        text += _departures(foresight)
+    given.show(value, text)
     if loaded.errors:
         return Exit.CONFIGURATION
     return WARNINGS_EXIT if loaded.warnings else Exit.OK
+
+
+def _departures(foresight: Foresight) -> str:
+    """What waits for connectors that are not used any more, and where it goes."""
+    from bridgehead.outbound.departure import sentences
+
+    if foresight.trouble:
+        return f"what waits for connectors that this file does not use is not known: {foresight.trouble}\n"
+    lines = []
+    for heading, details in sentences(foresight.departures):
+        lines += [heading, *(f"    {detail}" for detail in details)]
+    if lines and foresight.source == "spool":
+        lines.append("no server runs: this is what its spool says of mail that was tried before")
+    return "".join(f"{plain(line)}\n" for line in lines)
 
 
 def _summary(loaded: Loaded) -> str:

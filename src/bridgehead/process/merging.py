@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from bridgehead.core.statistics import Statistics, add
+from bridgehead.outbound.waiting_for import WaitingFor, added
 
 
 def _concatenate(parts: list[Any]) -> Any:
@@ -28,11 +29,16 @@ def _statistics(parts: list[Any]) -> Any:
     return add(msgspec.convert(part, Statistics) for part in parts)
 
 
+def _waiting_for(parts: list[Any]) -> Any:
+    return added(one for part in parts for one in msgspec.convert(part, list[WaitingFor]))
+
+
 MERGES: Final[Mapping[str, Callable[[list[Any]], Any]]] = {
     "statistics": _statistics,
     "queue.list": _concatenate,
     "queue.show": _concatenate,
     "queue.queues": _concatenate,
+    "queue.waiting_for": _waiting_for,
     "queue.retry": _add_numbers,
     "queue.hold": _add_numbers,
     "queue.release": _add_numbers,

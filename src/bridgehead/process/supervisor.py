@@ -26,8 +26,10 @@ from bridgehead.core import leases
 from bridgehead.core.error import MachineError
 from bridgehead.core.leases import Leases
 from bridgehead.core.organization import Node, Organization
+from bridgehead.outbound.router import Router
 from bridgehead.process import child_process, state_directory
 from bridgehead.process.child_process import ChildProcess, Identity
+from bridgehead.process.departures import departures_in_words
 from bridgehead.process.free_space import FreeSpace
 from bridgehead.process.health import Health
 from bridgehead.process.keeping import keep
@@ -92,6 +94,7 @@ class Supervisor:
         self._leases = Leases()
         self._requests = Requests(self)
         self._stopping = asyncio.Event()
+        self._reload_asked = asyncio.Event()
 
     def bind(self) -> None:
         """Bind every listener of this server; `MachineError` (exit 69) where one cannot be bound."""
@@ -102,13 +105,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGINT, self._on_stop_signal)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked.set)
         control = ControlServer(Path(self.node.state_dir), self._requests.respond)
         await control.start()
         state_directory.give(control.path, self.node.user)
         try:
             async with asyncio.TaskGroup() as tasks:
-                ending = [tasks.create_task(self._stop_when_asked()), tasks.create_task(self.health.watch())]
+                loops = (self._stop_when_asked(), self._reload_when_asked(), self.health.watch())
+                ending = [tasks.create_task(one) for one in loops]
                 tasks.create_task(keep("the console", self._run_console, self._stopping))
                 await self._run_workers()
                 for task in ending:
@@ -254,12 +258,21 @@ class Supervisor:
 
     # Changed files ------------------------------------------------------------------------------------------
 
-    def reload(self) -> None:
+    async def _reload_when_asked(self) -> None:
+        """Once for all signals that came meanwhile: the last one finds the file as it is then."""
+        while True:
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
         """Apply the configuration file again; one with errors is not taken and changes nothing."""
         loaded = self._start.load()
         if loaded.configuration is None:
             self._refuse(tuple(str(issue) for issue in loaded.errors))
             return
+        router = Router(self.node.server, loaded.configuration.organization, self.links.state)
+        departures = await departures_in_words(self._requests, self.organization, router)
         try:
             new = self._sockets.bind(loaded.configuration.organization)
         except MachineError as error:
@@ -268,6 +281,8 @@ class Supervisor:
         found = difference(Configuration(self.organization, self.node), loaded.configuration)
         for sentence in found.changes:
             log.info("%s", sentence, extra={"event": "reload-change"})
+        for sentence in departures:
+            log.warning("%s", sentence, extra={"event": "reload-waiting"})
         for key in found.needs_restart:
             log.warning("%s of [node] changed: it needs a restart", key, extra={"event": "reload-needs-restart"})
         self._apply(loaded.configuration.organization, found.node, new)

@@ -17,6 +17,7 @@ from bridgehead.core.error import BridgeheadError, ConfigurationError
 from bridgehead.core.statistics import Statistics
 from bridgehead.outbound.listing import Selection
 from bridgehead.outbound.operations import Operations, Verb
+from bridgehead.outbound.waiting_for import waiting_for
 from bridgehead.process.messages import Answered, Ask, Message
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class Chosen(msgspec.Struct, frozen=True):
         return Selection(frozenset(ids), self.connector, domain, self.sender)
 
 
+class Named(msgspec.Struct, frozen=True):
+    """The argument of `queue.waiting_for`."""
+
+    connectors: frozenset[str]
+
+
 class WorkerRequests:
     """Answers what the supervisor passes on."""
 
@@ -78,6 +85,9 @@ class WorkerRequests:
     async def _answer(self, verb: str, arguments: bytes) -> Any:
         if verb == "statistics":
             return self._statistics()
+        if verb == "queue.waiting_for":
+            dispatcher, names = self._worker.dispatcher, msgspec.json.decode(arguments, type=Named).connectors
+            return await waiting_for(names, dispatcher.queues, dispatcher.placement.router, self._worker.spool.load)
         chosen = msgspec.json.decode(arguments, type=Chosen)
         selection = chosen.selection()
         _, _, action = verb.partition(".")
