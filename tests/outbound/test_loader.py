@@ -14,7 +14,7 @@ from bridgehead.core.envelope import MessageId
 from bridgehead.core.recipient_state import Hold
 from bridgehead.outbound.entry import Attempt, Entry, Part
 from bridgehead.outbound.index import Index
-from bridgehead.outbound.loader import LOADERS, UNREADABLE_SECONDS, Loader
+from bridgehead.outbound.loader import EXAMINED_AT_ONCE, LOADERS, UNREADABLE_SECONDS, Loader
 from bridgehead.outbound.queue import Queue
 from bridgehead.spool.contract import Insert, StoredMessage
 from bridgehead.spool.memory import MemorySpool
@@ -175,6 +175,25 @@ async def test_all_that_may_move_is_examined_and_nothing_is_sent_before() -> Non
         assert here.examined == [2, 3, 1, 5]
         assert waiting.held == {4: Hold.FROZEN}
         assert here.queue.active == {1, 2, 3, 5}
+
+
+async def test_a_backlog_is_examined_without_keeping_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(message_id: MessageId) -> StoredMessage:
+        return message(message_id)
+
+    async with room() as here:
+        monkeypatch.setattr(here.disk, "load", at_once)
+        numbers = range(1, 5 * EXAMINED_AT_ONCE + 1)
+        here.put(*numbers)
+        for number in numbers:
+            here.queue.waiting.add_ready(MessageId(number))
+        here.loader.examine_soon([here.queue])
+        seen = []
+        while len(here.examined) < len(numbers):
+            await asyncio.sleep(0)
+            seen.append(len(here.examined))
+            assert len(here.queue.waiting) + len(here.examined) == len(numbers)  # none is ever between two places
+        assert seen[-4:] == [EXAMINED_AT_ONCE * turn for turn in (2, 3, 4, 5)]
 
 
 async def test_a_broken_message_does_not_stop_the_examination() -> None:

@@ -22,6 +22,8 @@ log: Final = logging.getLogger(__name__)
 
 LOADERS: Final = 4
 """Messages read for sending at the same time."""
+EXAMINED_AT_ONCE: Final = 20
+"""Messages routed anew before others get their turn, a millisecond: a small message is read without any wait."""
 UNREADABLE_SECONDS: Final = 60.0
 """When a message that could not be read is tried again."""
 
@@ -91,8 +93,12 @@ class Loader:
                 self._is_unexamined.clear()
                 await self._is_unexamined.wait()
             queue = self._unexamined.popleft()
+            examined = 0
             while (entry := queue.waiting.pop_unexamined()) is not None:
                 queue.active.add(entry)
                 attempt = await self.read(queue, entry)
                 if attempt is not None:
                     self._finish(queue, attempt)
+                examined += 1
+                if examined % EXAMINED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
