@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from aiosmtpd.smtp import SMTP, Session
 from aiosmtpd.smtp import Envelope as AiosmtpdEnvelope
 
 from bridgehead.core.outcome import Deferred, Delivered, Scope
+from bridgehead.outbound.contract import Unavailable
 from tests.outbound.attempts import attempt, deferred, from_file, greet, hears, opened
 from tests.outbound.channel_contract import Behaviour, ChannelContract, Owner, transaction
 from tests.outbound.scripted_server import ADDRESS, Manners, Peer, Script, ScriptedServer, polite, serve
@@ -223,6 +226,21 @@ async def test_mailmax_of_the_server_ends_the_channel() -> None:
         channel.send(transaction(1), owner.done)
         await owner.wait(attempts=1, ends=1)
         assert not owner.attempts[0].is_reusable
+
+
+@pytest.mark.parametrize("domain", ["", "fabrikam.com"])
+async def test_rcptdomainmax_of_the_server_ends_the_channel_but_for_one_domain(domain: str) -> None:
+    """A channel to the hosts of one domain never needs another."""
+    owner = Owner()
+    async with serve(polite(Manners(extensions=("LIMITS RCPTDOMAINMAX=1",)))) as server:
+        destination = replace(to_smart_hosts(smart_host(server.port)), domain=domain)
+        channel = await dialer().open(destination, owner.closed)
+        assert not isinstance(channel, Unavailable)
+        channel.send(transaction(1), owner.done)
+        await owner.wait(attempts=1)
+        assert owner.attempts[0].is_reusable is bool(domain)
+        channel.abort()
+        await owner.wait(ends=1)
 
 
 async def test_idle_channel_says_goodbye_in_time() -> None:

@@ -32,8 +32,11 @@ CASES = {
     "AUTH": ("mx\nAUTH PLAIN login", Extensions(authentication=frozenset({"PLAIN", "LOGIN"}))),
     "AUTH in the older form": ("mx\nAUTH=LOGIN", Extensions(authentication=frozenset({"LOGIN"}))),
     "AUTH in both forms": ("mx\nAUTH PLAIN\nAUTH=LOGIN", Extensions(authentication=frozenset({"PLAIN", "LOGIN"}))),
-    "LIMITS": ("mx\nLIMITS RCPTMAX=20 MAILMAX=5", Extensions(recipients_max=20, messages_max=5)),
-    "LIMITS that say nothing": ("mx\nLIMITS RCPTMAX=0 MAILMAX=x RCPTMAX", Extensions()),
+    "LIMITS": (
+        "mx\nLIMITS RCPTMAX=20 MAILMAX=5 RCPTDOMAINMAX=1",
+        Extensions(recipients_max=20, messages_max=5, domains_max=1),
+    ),
+    "LIMITS that say nothing": ("mx\nLIMITS RCPTMAX=0 MAILMAX=x RCPTMAX RCPTDOMAINMAX=-1", Extensions()),
     "empty lines": ("mx\n\n  \nDSN", Extensions(dsn=True)),
     "a longer keyword is another one": ("mx\nDSNX\nX-PIPELINING", Extensions()),
 }

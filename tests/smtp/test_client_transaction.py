@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridgehead.core.envelope import Recipient
+from bridgehead.core.envelope import Envelope, Recipient
 from bridgehead.core.error import ProtocolError
 from bridgehead.core.outcome import Deferred, Delivered, Failed, Scope
 from bridgehead.core.reply import TEXT_MAX, Reply
@@ -238,6 +239,57 @@ def test_rcptmax_leaves_the_rest_for_the_next_transaction() -> None:
     assert sorted(ended.outcomes) == [0, 1]
     assert [recipient.ordinal for recipient in ended.remaining] == [2]
     assert not talk.client.is_reusable, "MAILMAX is reached"
+
+
+def to_domains(*domains: str) -> Envelope:
+    named = tuple(Recipient(number, f"r@{domain}", domain) for number, domain in enumerate(domains))
+    return msgspec.structs.replace(envelope(), recipients=named)
+
+
+# name: RCPTDOMAINMAX and RCPTMAX; domains of the recipients; ordinals named, ordinals that remain, is it reusable
+DOMAINS: dict[str, tuple[str, str, list[int], list[int], bool]] = {
+    "fewer than the limit": ("RCPTDOMAINMAX=3", "a b", [0, 1], [], True),
+    "as many as the limit": ("RCPTDOMAINMAX=2", "a b a", [0, 1, 2], [], False),
+    "more than the limit": ("RCPTDOMAINMAX=1", "a b a c", [0, 2], [1, 3], False),
+    "both limits": ("RCPTDOMAINMAX=1 RCPTMAX=1", "a b a", [0], [1, 2], False),
+    "RCPTMAX leaves the domain out": ("RCPTDOMAINMAX=2 RCPTMAX=1", "a b", [0], [1], True),
+}
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_rcptdomainmax_bounds_the_domains_of_a_session(name: str) -> None:
+    """RFC 9422 4.3; what does not fit goes next, over another connection."""
+    limits, domains, named, remaining, is_reusable = DOMAINS[name]
+    talk = greeted("PIPELINING", f"LIMITS {limits}")
+    message = to_domains(*domains.split())
+    talk.client.begin(message, message.recipients, len(CONTENT))
+    assert talk.says().count("RCPT") == len(named)
+    talk.server(*[OK] * (1 + len(named)), GO)
+    talk.event()
+    talk.client.send_content(CONTENT)
+    talk.server(OK)
+    ended = talk.ended()
+    assert sorted(ended.outcomes) == named
+    assert [recipient.ordinal for recipient in ended.remaining] == remaining
+    assert talk.client.is_reusable is is_reusable
+
+
+def test_session_that_took_all_its_domains_takes_no_other() -> None:
+    """Nobody should ask it to; the message is not at fault, and goes over another connection."""
+    talk = greeted("PIPELINING", "LIMITS RCPTDOMAINMAX=1")
+    for domain in ("a", "b"):
+        message = to_domains(domain)
+        talk.client.begin(message, message.recipients, len(CONTENT))
+        if domain == "a":
+            talk.server(OK, OK, GO)
+            talk.event()
+            talk.client.send_content(CONTENT)
+            talk.server(OK)
+            talk.ended()
+    assert talk.says() == ""
+    (outcome,) = talk.ended().outcomes.values()
+    assert isinstance(outcome, Deferred)
+    assert (outcome.scope, outcome.reply.code, outcome.reply.enhanced) == (Scope.HOST, 0, "4.5.3")
 
 
 # Broken connections

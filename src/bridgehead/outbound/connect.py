@@ -152,7 +152,11 @@ class _Attempt:
     def _channel(self) -> SmtpChannel:
         destination = self.destination
         connection = ClientConnection(
-            destination.virtual_server.fqdn, str(self.candidate), helo=destination.helo, trace=self.wiring.trace
+            destination.virtual_server.fqdn,
+            str(self.candidate),
+            helo=destination.helo,
+            one_domain=bool(destination.domain),
+            trace=self.wiring.trace,
         )
         terms = ChannelTerms(self.timeouts, destination.messages_per_connection)
         return SmtpChannel(connection, terms)

@@ -20,7 +20,7 @@ from typing import Final
 
 from bridgehead.core.envelope import Envelope, Recipient
 from bridgehead.core.error import ProtocolError
-from bridgehead.core.outcome import Failed, Scope
+from bridgehead.core.outcome import Deferred, Failed, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import client_commands, client_content
 from bridgehead.smtp.client_event import (
@@ -43,6 +43,7 @@ from bridgehead.smtp.reply_reader import ReplyReader
 from bridgehead.smtp.sasl_client import CHALLENGES_MAX, Credential, Exchange, choose
 
 _CONTENT_WANTED: Final = ContentWanted()
+_DOMAINS_REACHED: Final = Reply(0, "4.5.3", "The server takes no more domains in this session")
 _EHLO_UNKNOWN: Final = frozenset({500, 501, 502, 503, 504})
 """Replies of servers that know no EHLO (RFC 5321 4.1.1.1); others refuse us."""
 
@@ -66,11 +67,19 @@ class ClientConnection:
     """One conversation; changed only by the driver that owns the connection.
 
     `fqdn` is what we call ourselves, `host` names the server in outcomes. With `helo` EHLO is not tried; with
-    `lmtp` the server is greeted with LHLO, and delivers (RFC 2033).
+    `lmtp` the server is greeted with LHLO, and delivers (RFC 2033). With `one_domain` all recipients are of the same
+    one, so that a limit on domains means nothing.
     """
 
     def __init__(
-        self, fqdn: str, host: str, *, helo: bool = False, lmtp: bool = False, trace: Trace | None = None
+        self,
+        fqdn: str,
+        host: str,
+        *,
+        helo: bool = False,
+        lmtp: bool = False,
+        one_domain: bool = False,
+        trace: Trace | None = None,
     ) -> None:
         self.extensions = Extensions()
         self.peer = Peer(host, lmtp=lmtp)
@@ -89,6 +98,9 @@ class ClientConnection:
         self._pending: deque[str] = deque()
         self._needs_reset = False
         self._messages = 0
+        self._one_domain = one_domain
+        self._domains: set[str] = set()
+        """Of recipients named so far; kept only where the server limits them."""
 
     # What the driver asks
 
@@ -99,9 +111,12 @@ class ClientConnection:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the server takes another message: it has not closed, and MAILMAX is not reached."""
-        most = self.extensions.messages_max
-        return self._state is _State.IDLE and (not most or self._messages < most)
+        """Whether the server takes another message: it has not closed, and no limit on the session is reached."""
+        most, most_domains = self.extensions.messages_max, self.extensions.domains_max
+        if self._state is not _State.IDLE or (most and self._messages >= most):
+            return False
+        # One more domain would not fit, and nobody knows which the next message needs.
+        return not most_domains or self._one_domain or len(self._domains) < most_domains
 
     def next_event(self) -> Event | None:
         """The oldest event not yet handed out."""
@@ -188,14 +203,18 @@ class ClientConnection:
             outcome = Failed(refusal, self.peer.host)
             self._events.append(TransactionEnded({recipient.ordinal: outcome for recipient in recipients}, ()))
             return
-        most = extensions.recipients_max or len(recipients)
-        named, lines = client_commands.rcpts(recipients[:most], extensions)
+        taken, rest = client_commands.within_limits(recipients, extensions, self._domains)
+        if not taken:  # the driver may not have asked `is_reusable`
+            full = Deferred(_DOMAINS_REACHED, Scope.HOST, self.peer.host)
+            self._events.append(TransactionEnded({recipient.ordinal: full for recipient in recipients}, ()))
+            return
+        named, lines = client_commands.rcpts(taken, extensions)
         transaction = ClientTransaction(
             named, self.peer, is_pipelined=extensions.pipelining, is_after_reset=self._needs_reset
         )
-        transaction.remaining.extend(recipients[most:])
-        if len(named) < len(recipients[:most]):
-            transaction.fail_unsafe(recipients[:most], client_commands.UNSAFE_RECIPIENT)
+        transaction.remaining.extend(rest)
+        if len(named) < len(taken):
+            transaction.fail_unsafe(taken, client_commands.UNSAFE_RECIPIENT)
         if not named:
             self._end_transaction(transaction)
             return

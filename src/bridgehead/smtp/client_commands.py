@@ -76,6 +76,28 @@ def rcpts(recipients: Sequence[Recipient], extensions: Extensions) -> tuple[list
     return named, lines
 
 
+def within_limits(
+    recipients: Sequence[Recipient], extensions: Extensions, domains: set[str]
+) -> tuple[Sequence[Recipient], list[Recipient]]:
+    """Those whom the server's LIMITS let into the next transaction, and the others (RFC 9422 4.1, 4.3).
+
+    `domains` are those of the session so far; those of the next transaction are added.
+    """
+    most, most_domains = extensions.recipients_max, extensions.domains_max
+    if not most_domains:
+        return (recipients[:most], list(recipients[most:])) if most else (recipients, [])
+    taken: list[Recipient] = []
+    rest: list[Recipient] = []
+    for recipient in recipients:
+        has_room = recipient.domain in domains or len(domains) < most_domains
+        if has_room and (not most or len(taken) < most):
+            domains.add(recipient.domain)
+            taken.append(recipient)
+        else:
+            rest.append(recipient)
+    return taken, rest
+
+
 def cannot_take(mail_line: str, size: int, extensions: Extensions, *, is_utf8: bool) -> Reply | None:
     """Why this server can never take the message, if so."""
     size_max = extensions.size_max

@@ -33,6 +33,8 @@ class Extensions:
     """RCPTMAX of LIMITS (RFC 9422): recipients of a transaction; 0: it does not say."""
     messages_max: int = 0
     """MAILMAX of LIMITS (RFC 9422): transactions of a session; 0: it does not say."""
+    domains_max: int = 0
+    """RCPTDOMAINMAX of LIMITS (RFC 9422): domains of recipients in a session; 0: it does not say."""
 
 
 def read_extensions(text: str) -> Extensions:
@@ -57,6 +59,7 @@ def read_extensions(text: str) -> Extensions:
         authentication=frozenset(keywords.get("AUTH", ())),
         recipients_max=_limit(limits, "RCPTMAX"),
         messages_max=_limit(limits, "MAILMAX"),
+        domains_max=_limit(limits, "RCPTDOMAINMAX"),
     )
 
 
