@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridgehead.inbound import tls_door
+from bridgehead.inbound import handshakes, tls_door
 from tests.inbound.receiving import receiving
 
 HALF_A_HANDSHAKE = b"\x16\x03\x01\x02\x00\x01"
@@ -64,7 +64,7 @@ async def soon_greeted(port: int, client_tls: ssl.SSLContext) -> bool:
 async def test_handshakes_of_one_client_are_bounded(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_door, "HANDSHAKES_PER_CLIENT_MAX", 3)
+    monkeypatch.setattr(handshakes, "HANDSHAKES_PER_CLIENT_MAX", 3)
     async with receiving(tls=server_tls, implicit_tls=True) as found:
         async with half_handshakes(found.port, 4) as readers:
             assert await ended_each(readers) == [False, False, False, True]
@@ -80,10 +80,20 @@ async def test_handshakes_of_all_clients_leave_room_for_sessions(server_tls: ssl
         assert await ended_each(readers) == [False, False, True]
 
 
+async def test_a_handshake_that_is_not_finished_is_given_up(
+    server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_door, "HANDSHAKE_SECONDS", 0.05)
+    async with receiving(tls=server_tls, implicit_tls=True) as found, half_handshakes(found.port, 1) as (reader,):
+        async with asyncio.timeout(5):
+            while not await ended(reader):
+                pass
+
+
 async def test_a_handshake_that_fails_is_forgotten(
     server_tls: ssl.SSLContext, client_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_door, "HANDSHAKES_PER_CLIENT_MAX", 1)
+    monkeypatch.setattr(handshakes, "HANDSHAKES_PER_CLIENT_MAX", 1)
     async with receiving(tls=server_tls, implicit_tls=True) as found:
         for _ in range(3):
             reader, writer = await asyncio.open_connection("127.0.0.1", found.port)

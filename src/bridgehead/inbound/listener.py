@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bridgehead.inbound.handshakes import Handshakes
 from bridgehead.inbound.reception import Reception
 from bridgehead.inbound.session import Session
 from bridgehead.inbound.sessions import Sessions
@@ -41,6 +42,7 @@ class InboundServer:
     def __init__(self, reception: Reception) -> None:
         self._reception = reception
         self._sessions = Sessions(reception.sessions_max)
+        self._handshakes = Handshakes()
         self._servers: dict[Door, asyncio.Server | TlsDoor] = {}
 
     @property
@@ -54,11 +56,12 @@ class InboundServer:
 
     async def listen(self, door: Door, bound: socket.socket) -> None:
         """Accept connections on a socket that listens already; it belongs to this object from now on."""
+        surroundings = self._reception, self._sessions, self._handshakes, door.virtual_server
         if door.implicit_tls:
-            self._servers[door] = TlsDoor(bound, self._reception, self._sessions, door.virtual_server)
+            self._servers[door] = TlsDoor(bound, *surroundings)
             return
         self._servers[door] = await asyncio.get_running_loop().create_server(
-            lambda: Session(self._reception, self._sessions, door.virtual_server, implicit_tls=False),
+            lambda: Session(*surroundings, implicit_tls=False),
             sock=bound,
             backlog=BACKLOG,
         )
@@ -89,3 +92,5 @@ class InboundServer:
                     await empty.wait()
             except TimeoutError:
                 self._sessions.abort()
+        finally:
+            self._handshakes.close()

@@ -20,13 +20,13 @@ from bridgehead.core.client import Client, client_at, needs_names
 from bridgehead.inbound import refusals
 from bridgehead.inbound.conversation import Conversation
 from bridgehead.inbound.deadline import Deadline
+from bridgehead.inbound.handshakes import HANDSHAKE_SECONDS, Handshakes
 from bridgehead.inbound.reception import Reception
 from bridgehead.inbound.sessions import Sessions
-from bridgehead.net.tls import describe, describe_error
+from bridgehead.net.tls import describe
 from bridgehead.smtp.event import Content, DataBegin, Fault, Quit, StartTls
 from bridgehead.smtp.server_state import State
 
-HANDSHAKE_SECONDS: Final = 60.0
 ARRIVAL_SECONDS: Final = 10.0
 """For leases and the look-up of names before the greeting; a client waits 5 minutes for it (RFC 5321 4.5.3.2.1)."""
 CLOSE_SECONDS: Final = 10.0
@@ -49,10 +49,13 @@ _log: Final = logging.getLogger(__name__)
 class Session(asyncio.Protocol):
     """One connection. Owned by the event loop; `sessions` knows it from beginning to end."""
 
-    def __init__(self, reception: Reception, sessions: Sessions, key: str, implicit_tls: bool) -> None:
+    def __init__(
+        self, reception: Reception, sessions: Sessions, handshakes: Handshakes, key: str, implicit_tls: bool
+    ) -> None:
         """`key` is the virtual server's."""
         self._reception = reception
         self._sessions = sessions
+        self._handshakes = handshakes
         self._key = key
         self._implicit_tls = implicit_tls
         self._loop = asyncio.get_running_loop()
@@ -226,31 +229,41 @@ class Session(asyncio.Protocol):
 
     async def _start_tls(self) -> None:
         """Behind STARTTLS. Reading stands still since the command, so what arrives next is the handshake."""
+        client = self._conversation.client.text
+        if not self._handshakes.begin(client):
+            self.abort()
+            return
+        try:
+            await self._shake_hands()
+        except (OSError, EOFError) as error:
+            self._handshakes.failed(self._key, client, error)
+            self.abort()
+            # The event loop forgets to tell us where the handshake was not over.
+            self.connection_lost(error)
+        except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
+            self._fail()
+        finally:
+            self._handshakes.end(client)
+
+    async def _shake_hands(self) -> None:
         context = self._conversation.in_force.tls.get(self._key)
         transport = self._transport
         if context is None or transport is None or transport.is_closing():
             self.abort()
             return
         self._early = b""
-        try:
-            secured = await self._loop.start_tls(
-                transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
-            )
-            self._secured(secured)
-        except (OSError, EOFError) as error:
-            # The client's trouble, or someone who only looks for open ports: nobody needs a trace.
-            client, reason = self._conversation.client.text, describe_error(error)
-            _log.info("TLS handshake failed", extra={"client": client, "reason": reason})
-            self.abort()
-            # The event loop forgets to tell us where the handshake was not over.
-            self.connection_lost(error)
-        except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
-            self._fail()
+        secured = await self._loop.start_tls(
+            transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+        )
+        if secured is None or secured.get_extra_info("ssl_object") is None:
+            # uvloop calls a handshake done whose client cut the connection within it.
+            raise ConnectionResetError("the client hung up")
+        self._secured(secured)
 
-    def _secured(self, secured: asyncio.Transport | None) -> None:
+    def _secured(self, secured: asyncio.Transport) -> None:
         """Go on under TLS, with what the client said before we knew that the handshake was over."""
         early, self._early = self._early, None
-        if secured is None or self._transport is None:
+        if self._transport is None:
             return
         self._transport = secured
         secured.set_write_buffer_limits(WRITE_BUFFER_MAX)

@@ -1,4 +1,4 @@
-"""A listener whose clients begin with TLS (RFC 8314 3.3): every handshake under way is counted and bounded.
+"""A listener whose clients begin with TLS (RFC 8314 3.3): no more handshakes than `handshakes` has room for.
 
 The event loop's own server would take any number of connections into a handshake, and none would be a session yet:
 a few thousand clients that never finish theirs would leave no descriptor for mail. So connections are accepted here,
@@ -10,19 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import Counter
 from typing import Final
 
 from bridgehead.core.client import client_at
+from bridgehead.inbound.handshakes import HANDSHAKE_SECONDS, Handshakes
 from bridgehead.inbound.reception import Reception
-from bridgehead.inbound.session import HANDSHAKE_SECONDS, Session
+from bridgehead.inbound.session import Session
 from bridgehead.inbound.sessions import Sessions
-from bridgehead.net.tls import describe_error
 
-HANDSHAKES_MAX: Final = 1_000
-"""Handshakes under way at one listener of a worker; each holds some 50 KiB."""
-HANDSHAKES_PER_CLIENT_MAX: Final = 100
-"""Of one client address: more at once than any honest one begins, few enough to leave room for others."""
 ACCEPT_PAUSE_SECONDS: Final = 0.1
 """After a connection that could not be accepted: no descriptor was free."""
 
@@ -32,14 +27,16 @@ _log: Final = logging.getLogger(__name__)
 class TlsDoor:
     """Accepts on one socket, which belongs to this object. Used on the event loop of its worker alone."""
 
-    def __init__(self, bound: socket.socket, reception: Reception, sessions: Sessions, key: str) -> None:
+    def __init__(
+        self, bound: socket.socket, reception: Reception, sessions: Sessions, handshakes: Handshakes, key: str
+    ) -> None:
         """`bound` listens already; `key` is the virtual server's."""
         bound.setblocking(False)
         self._bound = bound
         self._reception = reception
         self._sessions = sessions
+        self._handshakes = handshakes
         self._key = key
-        self._under_way: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         accepting = reception.tasks.create_task(self._accept())
         accepting.add_done_callback(lambda _: bound.close())
@@ -59,8 +56,8 @@ class TlsDoor:
                 await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
             client = client_at(address[0].partition("%")[0]).text
-            if self._has_room(client):
-                self._under_way[client] += 1
+            # The tasks are those of the handshakes under way, and this one.
+            if self._sessions.has_room_for(len(self._tasks)) and self._handshakes.begin(client):
                 task = self._reception.tasks.create_task(self._shake_hands(connection, client))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -68,14 +65,6 @@ class TlsDoor:
                 connection.close()
             # A connection that waits already is accepted without a turn of the event loop; others have theirs here.
             await asyncio.sleep(0)
-
-    def _has_room(self, client: str) -> bool:
-        under_way = self._under_way.total()
-        return (
-            under_way < HANDSHAKES_MAX
-            and self._under_way[client] < HANDSHAKES_PER_CLIENT_MAX
-            and self._sessions.has_room_for(under_way + 1)
-        )
 
     async def _shake_hands(self, connection: socket.socket, client: str) -> None:
         """Make a session of a connection, with the certificate in force."""
@@ -88,14 +77,11 @@ class TlsDoor:
                 self._session, connection, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
         except (OSError, EOFError) as error:
-            # The client's trouble, or someone who only looks for open ports: nobody needs a trace.
-            _log.info("TLS handshake failed", extra={"client": client, "reason": describe_error(error)})
+            self._handshakes.failed(self._key, client, error)
         except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
             _log.exception("TLS handshake failed", extra={"client": client})
         finally:
-            self._under_way[client] -= 1
-            if not self._under_way[client]:
-                del self._under_way[client]
+            self._handshakes.end(client)
 
     def _session(self) -> Session:
-        return Session(self._reception, self._sessions, self._key, implicit_tls=True)
+        return Session(self._reception, self._sessions, self._handshakes, self._key, implicit_tls=True)
