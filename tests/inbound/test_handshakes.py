@@ -101,6 +101,18 @@ async def test_a_client_that_cuts_the_connection_within_the_handshake_is_forgott
     assert [record.getMessage() for record in log.records] == ["TLS handshake failed", "TLS handshakes failed"]
 
 
+async def test_a_handshake_under_way_does_not_outlive_the_server(
+    server_tls: ssl.SSLContext, log: pytest.LogCaptureFixture
+) -> None:
+    async with receiving(tls=server_tls) as found, dialogue(found.port) as client:
+        await half_a_handshake(client)
+        await asyncio.sleep(0.01)
+        await found.server.drain(0.05)
+        await client.rest()
+        assert not found.server.session_counts()
+    assert [record.levelname for record in log.records] == ["INFO"]
+
+
 # The log
 
 

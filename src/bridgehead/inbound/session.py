@@ -256,8 +256,8 @@ class Session(asyncio.Protocol):
             transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
         )
         if secured is None or secured.get_extra_info("ssl_object") is None:
-            # uvloop calls a handshake done whose client cut the connection within it.
-            raise ConnectionResetError("the client hung up")
+            # uvloop calls a handshake done that was cut off within it: by us, when the server stops, or by the client.
+            raise ConnectionResetError("cut off within the handshake")
         self._secured(secured)
 
     def _secured(self, secured: asyncio.Transport) -> None:
