@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +36,7 @@ class Partition:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.bodies.mkdir(mode=0o700, exist_ok=True)
-            for folder in (
-                state_dir,
-                self.path.parent,
-            ):  # a name that is lost takes all that is durable below with it
-                Disk().sync_folder(folder)
+            _sync_names(self.path.parent)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise MachineError(f"cannot use {self.path.parent}: {error.strerror}") from error
@@ -77,6 +74,16 @@ class Partition:
     @property
     def _suspect(self) -> Path:
         return self.path.with_suffix(".suspect")
+
+
+def _sync_names(folder: Path) -> None:
+    """Make durable that there is this folder: a name that is lost takes all that is durable below with it."""
+    disk = Disk()
+    disk.sync_folder(folder)
+    disk.sync_folder(folder.parent)
+    for above in folder.absolute().parent.parents:
+        with suppress(PermissionError):  # where we may not even look, we did not make the folder
+            disk.sync_folder(above)
 
 
 def partition_path(state_dir: Path, number: int) -> Path:

@@ -1,0 +1,85 @@
+"""What marks promise, and whether a tree that survived a power loss keeps it.
+
+Submissions are atomic and become durable in order. So a spool holds what the first k of them left, where k is at
+least the number whose `done` was called before the power went, and at most the number that had been submitted.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from bridgehead.spool.sqlite import SqliteSpool
+from tests.spool.contract import committed, content_of, insert
+
+Messages: TypeAlias = Mapping[int, tuple[int, Mapping[int, int]]]
+"""By message id: the checksum of the body, and attempts by ordinal of a recipient."""
+PROBE = 1 << 40
+"""Id of a message that is sent through a spool that was opened again."""
+
+
+@dataclass(slots=True)
+class Promises:
+    """What was submitted and what was promised so far, taken from marks."""
+
+    states: list[Messages] = field(default_factory=lambda: [{}])
+    """After so many submissions."""
+    durable: int = 0
+    """Index into `states` of what was promised."""
+    _rest: bytes = b""
+
+    def note(self, text: bytes) -> None:
+        """Marks, in any pieces."""
+        *lines, self._rest = (self._rest + text).split(b"\n")
+        for line in lines:
+            match json.loads(line):
+                case ["submit", changes]:
+                    self.states.append(_after(self.states[-1], changes))
+                case ["durable"]:
+                    self.durable += 1
+                case other:
+                    raise AssertionError(f"a victim said {other}")
+
+    def allowed(self) -> list[Messages]:
+        """What a spool may hold now."""
+        return self.states[self.durable :]
+
+
+async def found_in(state_dir: Path) -> Messages:
+    """All messages of a spool as a start finds them; the spool must be whole, and take and lose another message."""
+    spool = SqliteSpool(state_dir, 0)
+    found: dict[int, tuple[int, Mapping[int, int]]] = {}
+    large = 0
+    for entry in list(spool.recover()):
+        stored = await spool.load(entry.message_id)
+        assert stored is not None, f"message {entry.message_id} is damaged"
+        assert dict(stored.states) == dict(entry.states)
+        large += stored.body.path is not None
+        states = {ordinal: state.attempts for ordinal, state in stored.states.items()}
+        found[int(entry.message_id)] = (zlib.crc32(content_of(stored.body)), states)
+    await committed(spool, insert(PROBE))
+    await spool.close()
+    assert spool.statistics().damaged == 0
+    assert not (state_dir / "damaged").exists()
+    assert len(list((state_dir / "spool" / "p0.bodies").iterdir())) == large
+    return found
+
+
+def _after(before: Messages, changes: list[list[Any]]) -> Messages:
+    after = dict(before)
+    for change in changes:
+        match change:
+            case ["i", number, checksum]:
+                after[number] = (checksum, {})
+            case ["u", number, attempts] if number in after:
+                checksum, states = after[number]
+                after[number] = (checksum, {**states, **{int(ordinal): count for ordinal, count in attempts.items()}})
+            case ["r", number]:
+                after.pop(number, None)
+            case _:
+                pass
+    return after

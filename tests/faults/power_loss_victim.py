@@ -1,0 +1,204 @@
+"""The life of a spool whose disk is recorded: `python -m tests.faults.power_loss_victim SCENE FOLDER SEED`.
+
+Writes to `FOLDER/marks`, one JSON value a line: `["submit", [CHANGE, ...]]` before each submission, where a change is
+`["i", ID, CHECKSUM]`, `["u", ID, ORDINAL, ATTEMPTS]` or `["r", ID]`, and `["durable"]` when its `done` was called.
+The spool is in `FOLDER/state`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from bridgehead.core.envelope import MessageId
+from bridgehead.core.recipient_state import RecipientState
+from bridgehead.spool import body_files, writer
+from bridgehead.spool.adopt import adopt
+from bridgehead.spool.contract import Change, Insert, Remove, Update
+from bridgehead.spool.disk import Disk, Value
+from bridgehead.spool.sqlite import SqliteSpool
+from tests.spool.contract import envelope
+
+IN_ROW_MAX: Final = 6_000
+"""Smaller than in earnest, so that the record stays small."""
+SIZES: Final = (10, 900, 4_000, IN_ROW_MAX + 700, 9_000)
+CHECKPOINT_BYTES: Final = 60_000
+STEPS: Final = 14
+
+
+class Life:
+    """One spool, from opening to closing and on."""
+
+    def __init__(self, folder: Path, seed: int, disk: Disk | None = None) -> None:
+        self.state_dir = folder / "state"
+        self.draw = Random(seed)
+        self.disk = disk
+        self.spool = SqliteSpool(self.state_dir, 0, disk)
+        self.live = {int(entry.message_id) for entry in self.spool.recover()}
+        self.next_id = max(self.live, default=0) + 1
+        self._marks = (folder / "marks").open("a", buffering=1)
+
+    async def run(self) -> None:
+        """Steps of every kind, several submissions at once in each."""
+        for step in range(STEPS):
+            if step in {5, 10}:
+                await self.spool.close()
+                self.spool = SqliteSpool(self.state_dir, 0, self.disk)
+                assert {int(entry.message_id) for entry in self.spool.recover()} == self.live
+            await self.submit_several(self.draw.choice((1, 1, 2, 5)))
+            if step == 7:
+                await self.submit_all([Remove(MessageId(number)) for number in sorted(self.live)])
+        await self.spool.close()
+
+    async def submit_several(self, count: int) -> None:
+        """Submit some, then wait for all; something is loaded, and a body given up, meanwhile."""
+        waiting = [self.submit(self.changes()) for _ in range(count)]
+        given_up = self.spool.new_body()
+        given_up.write(bytes(IN_ROW_MAX + 1))
+        if self.live:
+            await self.spool.load(MessageId(self.draw.choice(sorted(self.live))))
+        given_up.discard()
+        for one in waiting:
+            assert await one is None
+
+    async def submit_all(self, changes: Sequence[Change]) -> None:
+        """One submission, waited for."""
+        assert await self.submit(changes) is None
+
+    def submit(self, changes: Sequence[Change]) -> asyncio.Future[Exception | None]:
+        """Mark and submit; the future has what `done` was called with."""
+        future: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+        def done(error: Exception | None) -> None:
+            self.mark("durable" if error is None else "failed")
+            future.set_result(error)
+
+        self.mark("submit", [described(change) for change in changes])
+        for change in changes:
+            if isinstance(change, Insert):
+                self.live.add(int(change.message_id))
+            elif isinstance(change, Remove):
+                self.live.discard(int(change.message_id))
+        self.spool.submit(changes, done)
+        return future
+
+    def changes(self) -> list[Change]:
+        """What one submission of the server may hold: new mail, outcomes, a DSN for a failed message, a removal."""
+        if not self.live or self.draw.random() < 0.5:
+            return [self.insert()]
+        chosen = MessageId(self.draw.choice(sorted(self.live)))
+        state = RecipientState(attempts=self.draw.randrange(1, 1000))
+        match self.draw.randrange(4):
+            case 0:
+                return [Update(chosen, {0: state, 1: state})]
+            case 1:
+                return [Remove(chosen), self.insert()]
+            case 2:
+                return [Update(chosen, {0: state}), self.insert(), self.insert()]
+            case _:
+                return [Remove(chosen)]
+
+    def insert(self) -> Insert:
+        """A new message, its body as it came over the wire."""
+        body = self.spool.new_body()
+        for _ in range(2):
+            body.write(self.draw.randbytes(self.draw.choice(SIZES) // 2))
+        number = self.next_id
+        self.next_id += 1
+        return Insert(MessageId(number), envelope("b@x.example", "c@x.example"), body.finish())
+
+    def mark(self, *values: Any) -> None:
+        """Say it in the record."""
+        self._marks.write(json.dumps(values) + "\n")
+
+
+def described(change: Change) -> list[Any]:
+    """A change as marks show it."""
+    match change:
+        case Insert():
+            body = change.body
+            content = body.content if body.content is not None else Path(str(body.path)).read_bytes()
+            return ["i", change.message_id, zlib.crc32(content)]
+        case Update():
+            return ["u", change.message_id, {ordinal: state.attempts for ordinal, state in change.states.items()}]
+        case _:
+            return ["r", change.message_id]
+
+
+def shrink() -> None:
+    """Smaller bounds, so that a short life passes through everything that a long one does."""
+    for module, name, value in (
+        (body_files, "BODY_IN_ROW_MAX", IN_ROW_MAX),
+        (writer, "CHECKPOINT_BYTES", CHECKPOINT_BYTES),
+        (writer, "_FREE_PAGES_KEPT", 4),
+        (writer, "_VACUUM_PAGES", 4),
+    ):
+        assert hasattr(module, name)
+        setattr(module, name, value)
+
+
+async def live(folder: Path, seed: int) -> None:
+    """A whole life."""
+    await Life(folder, seed).run()
+
+
+async def recover(folder: Path, _seed: int) -> None:
+    """Open what is there, and close it: what a machine does after the power came back."""
+    spool = SqliteSpool(folder / "state", 0)
+    for _ in spool.recover():
+        pass
+    await spool.close()
+
+
+async def adopt_other(folder: Path, _seed: int) -> None:
+    """Partition 0 takes over partition 1."""
+    adopt(folder / "state", 0, 1)
+
+
+class CarelessDisk(Disk):
+    """A disk that forgets one of the things that make mail durable."""
+
+    def __init__(self, forgets: str) -> None:
+        self._forgets = forgets
+
+    def write(self, connection: sqlite3.Connection, statement: str, values: Sequence[Value] = ()) -> None:
+        connection.execute(f"PRAGMA synchronous = {'OFF' if self._forgets == 'rows' else 'FULL'}")
+        super().write(connection, statement, values)
+
+    def sync_file(self, path: Path) -> None:
+        if self._forgets != "contents":
+            super().sync_file(path)
+
+    def sync_folder(self, path: Path) -> None:
+        if self._forgets != "names":
+            Disk.sync_file(self, path)
+
+
+async def live_carelessly(folder: Path, forgets: str) -> None:
+    """A life on a disk that is used wrongly: the tests have to notice."""
+    await Life(folder, 1, CarelessDisk(forgets)).run()
+
+
+SCENES: Final = {"live": live, "recover": recover, "adopt": adopt_other}
+CARELESS: Final = ("rows", "contents", "names")
+
+
+def main() -> None:
+    """Entry of the process."""
+    scene, folder, seed = sys.argv[1:]
+    shrink()
+    if scene in CARELESS:
+        asyncio.run(live_carelessly(Path(folder), scene))
+    else:
+        asyncio.run(SCENES[scene](Path(folder), int(seed)))
+
+
+if __name__ == "__main__":
+    main()
