@@ -125,13 +125,16 @@ def test_explain_says_what_would_wait_and_for_what(path: Path) -> None:
     assert "Where would it go?\n" in came.out
 
 
-def test_explain_shows_only_some_of_many_that_do_not_cover_the_domain(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "words"), [(30, "21 more that do"), (10, "1 more that does")])
+def test_explain_shows_only_some_of_many_that_do_not_cover_the_domain(
+    tmp_path: Path, number: int, words: str
+) -> None:
     many = "".join(
-        f'[[connector]]\nname = "Number {number}"\naddress_spaces = ["n{number}.example"]\n' for number in range(30)
+        f'[[connector]]\nname = "Number {one}"\naddress_spaces = ["n{one}.example"]\n' for one in range(number)
     )
     came = called("explain", "x@n3.example", "--config", write_file(tmp_path, HEAD, many), "--auth", "app")
     assert came.out.count("not-covered") == 8
-    assert "  and 21 more that do not cover the domain (all of them: --json)\n" in came.out
+    assert f"  and {words} not cover the domain (all of them: --json)\n" in came.out
 
 
 def test_explain_makes_an_address_safe_to_show(path: Path) -> None:

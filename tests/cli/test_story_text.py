@@ -67,6 +67,11 @@ def test_decision_without_a_route_is_told_all_the_same() -> None:
     assert decision_lines(msgspec.to_builtins(Decision(Routed(())))) == ["Goes nowhere."]
 
 
+@pytest.mark.parametrize(("number", "words"), [(0, ""), (1, "1 recipient"), (2, "2 recipients")])
+def test_recipients_are_counted_in_words(number: int, words: str) -> None:
+    assert event_text({"event": "dsn", "recipients": number}) == words
+
+
 FIELDS = st.sampled_from(
     ["ts", "event", "recipient", "recipients", "size", "code", "attempt", "next_attempt", "decision"]
 )

@@ -40,6 +40,8 @@ def test_a_certificate_says_for_whom_by_whom_and_until_when() -> None:
         (at(2024, 1, 2), ""),
         (at(2030, 5, 17), ""),
         (at(2030, 5, 20), "expires in 11 days"),
+        (at(2030, 5, 30), "expires in 1 day"),
+        (at(2030, 5, 31), "expires within a day"),
         (at(2030, 6, 2), "expired"),
     ],
 )

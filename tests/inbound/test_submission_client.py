@@ -124,6 +124,50 @@ def test_a_refusal_before_all_was_sent_is_the_answer_and_no_fault(octets: int, t
             assert submit(path, TO, [b"x" * 100_000] * 100) == refusal
 
 
+def test_a_refusal_is_read_behind_a_connection_that_was_reset(tmp_path: Path) -> None:
+    """What the server had not read when it hung up must not hide what it said."""
+    refusal, gone = Answer(error="too large", status=65), threading.Event()
+
+    def content() -> Iterator[bytes]:
+        yield b"never read"
+        assert gone.wait(10)
+        yield b"x" * 1_000_000
+
+    def refuse(connection: socket.socket, heard: bytearray) -> None:
+        heard += connection.recv(1)
+        connection.sendall(answer(refusal))
+        connection.close()
+        gone.set()
+
+    with server(tmp_path, refuse) as (path, _):
+        assert submit(path, TO, content()) == refusal
+
+
+WORDS = [
+    (PermissionError(13, "Permission denied"), "this account may not use it. Ask for the right to write"),
+    (FileNotFoundError(2, "No such file"), "there is no such socket. Start the server with `bridgehead serve`"),
+    (ConnectionRefusedError(111, "Connection refused"), "no server listens there. Start it with `bridgehead serve`"),
+    (TimeoutError("timed out"), "the server timed out. Look at its log, and try again"),
+    (OSError(24, "Too many open files"), "Too many open files. Look whether"),
+    (EOFError("the server hung up"), "the server hung up. Look whether `bridgehead serve` is running"),
+    (msgspec.DecodeError("x"), "what answers there is no server of this version. Look whether"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), WORDS)
+def test_what_went_wrong_is_said_in_words_with_what_to_do(error: Exception, words: str) -> None:
+    assert module._in_words(error).startswith(words)
+    assert "Errno" not in module._in_words(error)
+
+
+def test_a_socket_that_nobody_listens_on_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "submit.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    with pytest.raises(MachineError, match="no server listens there"):
+        submit(path, TO, [])
+
+
 BROKEN: dict[str, tuple[Act, ...]] = {
     "hangs up at once": (),
     "hangs up behind the request": (read_to_the_end,),

@@ -202,7 +202,8 @@ def _connectors(connectors: Sequence[ConnectorExplanation], *, is_waiting: bool)
     head = ("", "CONNECTOR", "SPACE", "COST", "RULE", "")
     text = f"Which connector takes it?\n{table(rows, head, numbers=[3], indent='  ')}"
     if len(others) > NOT_COVERING_MAX:
-        text += f"  and {len(others) - NOT_COVERING_MAX} more that do not cover the domain (all of them: --json)\n"
+        more = len(others) - NOT_COVERING_MAX
+        text += f"  and {more} more that {'does' if more == 1 else 'do'} not cover the domain (all of them: --json)\n"
     return text
 
 

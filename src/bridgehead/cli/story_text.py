@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from bridgehead.cli.queue_text import sender_text
-from bridgehead.cli.text import amount, duration, moment, plain, size
+from bridgehead.cli.text import count, duration, moment, plain, size
 from bridgehead.core.explanation import rule_in_words
 from bridgehead.core.routing import SMART_HOSTS, Decision, Held, Route, Routed, Unreachable, Unroutable
 from bridgehead.core.tracking import Step
@@ -103,7 +103,7 @@ def _recipients(event: Mapping[str, object]) -> str:
     if event.get("recipient"):
         return str(event["recipient"])
     number = event.get("recipients")
-    return f"{amount(number)} recipients" if isinstance(number, int) and number else ""
+    return count(number, "recipient") if isinstance(number, int) and number else ""
 
 
 def _origin(event: Mapping[str, object]) -> str:

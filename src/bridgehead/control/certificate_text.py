@@ -46,8 +46,10 @@ def _trouble(certificate: x509.Certificate, now: float) -> str:
         return "expired"
     if certificate.not_valid_before_utc > moment:
         return "not yet valid"
+    if until - moment >= timedelta(days=SOON_DAYS):
+        return ""
     days = (until - moment).days
-    return f"expires in {days} days" if until - moment < timedelta(days=SOON_DAYS) else ""
+    return "expires within a day" if not days else f"expires in {days} {'day' if days == 1 else 'days'}"
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

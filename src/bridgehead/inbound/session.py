@@ -256,7 +256,7 @@ class Session(asyncio.Protocol):
             transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
         )
         if secured is None or secured.get_extra_info("ssl_object") is None:
-            # uvloop calls a handshake done that was cut off within it: by us, when the server stops, or by the client.
+            # uvloop calls a handshake done that was cut off within it, for instance because the server stops.
             raise ConnectionResetError("cut off within the handshake")
         self._secured(secured)
 

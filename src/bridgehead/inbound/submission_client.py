@@ -59,7 +59,10 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def submit(path: Path, submission: Submission, content: Iterable[bytes]) -> Answer:
-    """Submit one message; `MachineError` where no server answers (exit 75: nothing was lost, try again)."""
+    """Submit one message; `MachineError` where no server answers (exit 75: nothing was lost, try again).
+
+    What the `content` raises while it is read passes through.
+    """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT_SECONDS)
@@ -67,20 +70,40 @@ def submit(path: Path, submission: Submission, content: Iterable[bytes]) -> Answ
             _send(connection, submission, content)
             return _receive(connection)
     except (OSError, EOFError, msgspec.DecodeError) as error:
-        raise MachineError(f"cannot submit through {path}: {error}. Is `bridgehead serve` running?") from error
+        raise MachineError(f"cannot submit through {path}: {_in_words(error)}") from error
+
+
+def _in_words(error: Exception) -> str:
+    """What happened, and what to do."""
+    match error:
+        case PermissionError():
+            return "this account may not use it. Ask for the right to write to it, and to enter the folders above it"
+        case FileNotFoundError():
+            return (
+                "there is no such socket. Start the server with `bridgehead serve`, or name its configuration"
+            )
+        case ConnectionRefusedError():
+            return "no server listens there. Start it with `bridgehead serve`"
+        case TimeoutError():
+            return "the server timed out. Look at its log, and try again"
+        case msgspec.DecodeError():
+            what = "what answers there is no server of this version"
+        case _:
+            what = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return f"{what}. Look whether `bridgehead serve` is running and what its log says"
 
 
 def _send(connection: socket.socket, submission: Submission, content: Iterable[bytes]) -> None:
     request = msgspec.json.encode(submission)
-    connection.sendall(LENGTH.pack(len(request)) + request)
     try:
+        connection.sendall(LENGTH.pack(len(request)) + request)
         for piece in content:
             for start in range(0, len(piece), FRAME_MAX):
                 part = piece[start : start + FRAME_MAX]
                 connection.sendall(LENGTH.pack(len(part)) + part)
         connection.sendall(LENGTH.pack(0))
-    except BrokenPipeError:
-        # Refused before all of it was sent; the answer says why.
+    except (BrokenPipeError, ConnectionResetError):
+        # Refused before all of it was sent; the answer says why, where there is one.
         return
 
 

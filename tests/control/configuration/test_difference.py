@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bridgehead.control.configuration.difference import CHANGES_MAX, difference
 from bridgehead.core.organization import Listener
 from tests.control.configuration.examples import CONNECTOR, PARTNER, SMTP_CONNECTOR, VIRTUAL_SERVER, configuration
@@ -50,10 +52,11 @@ def test_changes_are_told_by_name_and_field() -> None:
     )
 
 
-def test_many_changes_are_cut_short() -> None:
-    many = "".join(PARTNER.replace("Partner", f"P{n}").replace("*.f", f"{n}.f") for n in range(CHANGES_MAX + 3))
+@pytest.mark.parametrize(("more", "words"), [(1, "and 1 more change"), (3, "and 3 more changes")])
+def test_many_changes_are_cut_short(more: int, words: str) -> None:
+    many = "".join(PARTNER.replace("Partner", f"P{n}").replace("*.f", f"{n}.f") for n in range(CHANGES_MAX + more))
     changes = difference(
         configuration(VIRTUAL_SERVER + CONNECTOR), configuration(VIRTUAL_SERVER + CONNECTOR + many)
     ).changes
     assert len(changes) == CHANGES_MAX + 1
-    assert changes[-1] == "and 3 more changes"
+    assert changes[-1] == words

@@ -112,4 +112,5 @@ def _shortened(changes: Iterable[str]) -> tuple[str, ...]:
     listed = tuple(changes)
     if len(listed) <= CHANGES_MAX:
         return listed
-    return (*listed[:CHANGES_MAX], f"and {len(listed) - CHANGES_MAX} more changes")
+    more = len(listed) - CHANGES_MAX
+    return (*listed[:CHANGES_MAX], f"and {more} more {'change' if more == 1 else 'changes'}")
