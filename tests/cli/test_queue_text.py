@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bridgehead.cli.queue_text import affected_text, list_text, place_text, sender_text, summary_text
@@ -30,6 +31,20 @@ NOW = ARRIVED + 60
 )
 def test_place_reads(state: QueueState, next_attempt: float, text: str) -> None:
     assert place_text(row(state=state, next_attempt=next_attempt), NOW) == text
+
+
+GONE = 'connector "ISP" is disabled'
+BECAUSE = {
+    QueueState.UNREACHABLE: f"unreachable, {GONE}",
+    QueueState.FROZEN: f'frozen until it is released, by "Backup"; {GONE}',
+    QueueState.READY: f'ready, goes as soon as there is room, by "Backup"; {GONE}',
+}
+
+
+@pytest.mark.parametrize(("state", "text"), BECAUSE.items(), ids=BECAUSE.keys())
+def test_place_says_what_of_the_file_keeps_it(state: QueueState, text: str) -> None:
+    found = row(state=state, next_attempt=0, connector="Backup")
+    assert place_text(msgspec.structs.replace(found, because=GONE), NOW) == text
 
 
 def test_every_state_has_words() -> None:

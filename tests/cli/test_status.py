@@ -155,6 +155,13 @@ async def test_status_puts_what_needs_a_person_at_the_end(path: Path, generation
     assert came.code == 0
 
 
+async def test_status_warns_of_mail_that_nothing_serves(path: Path, generation: str) -> None:
+    statistics = Statistics(queues=(QueueCount("", "unreachable", 2, NOW - 60),))
+    answers = {"server": server(generation=generation), "statistics": statistics}
+    came, _ = await called_beside(path.parent / "state", answers, "status", "--config", path)
+    assert "  ! 2 messages: nothing serves that mail since the file was changed; `bridgehead queue list`" in came.out
+
+
 async def test_status_writes_json(path: Path, generation: str) -> None:
     answers = {"server": server(generation=generation), "statistics": BUSY}
     came, _ = await called_beside(path.parent / "state", answers, "status", "--json", "--config", path)

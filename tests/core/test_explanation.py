@@ -213,6 +213,18 @@ def test_recipient_waits_where_nothing_matches_and_such_mail_is_held() -> None:
     assert (answer.verdict, answer.routes) == (Verdict.WOULD_WAIT, ())
 
 
+@pytest.mark.parametrize("no_match", [NoMatch.HOLD, NoMatch.NDR])
+def test_a_recipient_that_nothing_else_serves_names_the_connectors_that_are_disabled(no_match: NoMatch) -> None:
+    off = tuple(replace(one, enabled=False) for one in CONTOSO.connectors)
+    explanation = explain(
+        Question("eve@fabrikam.com", user="amy"), replace(CONTOSO, connectors=off, no_match=no_match), ALL_UP
+    )
+    reason, _, listed = explanation.reason.partition("; disabled connectors would serve it: ")
+    covering = {one.name for one in explanation.connectors if one.rule == Rule.DISABLED}
+    assert {name.strip('"') for name in listed.removesuffix(".").split(", ")} == covering
+    assert reason.startswith("No connector serves it" if no_match is NoMatch.HOLD else "Refused at RCPT: 550 5.4.4")
+
+
 def test_postmaster_that_nothing_can_deliver_waits() -> None:
     nowhere = organization(postmaster="chief@y.org")
 

@@ -200,7 +200,9 @@ async def test_mail_of_a_removed_connector_takes_an_equal_way_but_a_weaker_one_o
         await office.apply(without(both, "Partner"))
         await office.passes(HOUR)
         assert office.dialer.ways() == []
-        assert office.events_of(Step.HELD)[0].reason.startswith("the way that is left is less specific")
+        assert office.events_of(Step.HELD)[0].reason.startswith(
+            'connector "Partner" is not in the file any more; the way'
+        )
 
 
 async def test_a_disabled_connector_gives_its_mail_to_an_equal_one(tmp_path: Path) -> None:

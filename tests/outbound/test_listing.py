@@ -16,13 +16,16 @@ from bridgehead.outbound.listing import (
     Row,
     Selection,
     Whereabouts,
+    absence,
     row,
     rows_without_server,
     waiting,
+    why_held,
     words_of,
 )
 from bridgehead.spool.contract import StoredEntry
 from tests.outbound.back_room import NOW, message
+from tests.outbound.post_office import connector, disabled, organization
 
 LATER = RecipientState(
     attempts=2, next_attempt=NOW + 60, connector="ISP", code=451, enhanced="4.7.1", text="greylisted"
@@ -160,3 +163,47 @@ WORDS = {
 @pytest.mark.parametrize("reply", WORDS)
 def test_a_reply_on_one_line(reply: tuple[int, str, str]) -> None:
     assert words_of(*reply) == WORDS[reply]
+
+
+# What of the file keeps mail
+
+IN_USE = organization(connector("ISP", "*"), connector("Partner", "*.fabrikam.com"))
+ABSENCES = {
+    "in use": ("ISP", ""),
+    "none is named": ("", ""),
+    "disabled": ("Partner", 'connector "Partner" is disabled'),
+    "removed": ("Old", 'connector "Old" is not in the file any more'),
+}
+
+
+@pytest.mark.parametrize(("name", "words"), ABSENCES.values(), ids=ABSENCES.keys())
+def test_a_connector_that_takes_nothing_any_more_says_why(name: str, words: str) -> None:
+    assert absence(name, disabled(IN_USE, "Partner")) == words
+
+
+HOLDS = {
+    "not held": (Hold.NONE, "Old", ""),
+    "frozen, its connector in use": (Hold.FROZEN, "ISP", ""),
+    "frozen, its connector gone": (Hold.FROZEN, "Old", 'connector "Old" is not in the file any more'),
+    "credential, its connector gone": (Hold.CREDENTIAL, "Old", 'connector "Old" is not in the file any more'),
+    "no route": (Hold.CONFIGURATION, "", "nothing serves it"),
+    "no route, its connector gone": (
+        Hold.CONFIGURATION,
+        "Old",
+        'connector "Old" is not in the file any more and nothing else serves it',
+    ),
+}
+
+
+@pytest.mark.parametrize(("hold", "name", "words"), HOLDS.values(), ids=HOLDS.keys())
+def test_held_mail_says_what_of_the_file_keeps_it(hold: Hold, name: str, words: str) -> None:
+    assert why_held(hold, name, IN_USE) == words
+    (found,) = rows_without_server(
+        [entry(1, states={0: RecipientState(hold=hold, connector=name)})], EVERYTHING, NOW, IN_USE
+    )
+    assert found.because == words
+
+
+def test_without_a_file_held_mail_says_what_is_certain() -> None:
+    assert why_held(Hold.CONFIGURATION, "Old", None) == "nothing serves it"
+    assert why_held(Hold.FROZEN, "Old", None) == ""

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bridgehead.core.organization import NoMatch
 from bridgehead.core.recipient_state import Hold
 from bridgehead.core.statistics import DeliveryCount
 from bridgehead.core.tracking import Step
 from bridgehead.outbound.listing import EVERYTHING, QueueState, Selection, rows_without_server
 from bridgehead.outbound.operations import Affected, Operations, Verb
 from tests.outbound.fake_channel import LATER, LOGIN, OK, REFUSED
-from tests.outbound.post_office import DAY, HOUR, MINUTE, PostOffice, connector, organization, without
+from tests.outbound.post_office import DAY, HOUR, MINUTE, PostOffice, connector, disabled, organization, without
 
 NATIVE = organization()
 ISP = organization(connector("ISP", "*"))
@@ -45,6 +46,29 @@ async def test_a_listing_shows_who_waits_where_and_why(tmp_path: Path) -> None:
         assert {row.state for row in rows} == {QueueState.UNREACHABLE}
         assert {row.reason for row in rows} == {"4.4.1 connection refused"}
         assert {row.next_attempt for row in rows} == {office.clock.now + MINUTE}
+
+
+async def test_mail_that_lost_its_connector_says_so_in_the_listing(tmp_path: Path) -> None:
+    both = organization(connector("Partner", "*.fabrikam.com"), connector("ISP", "*"), no_match=NoMatch.NDR)
+    async with PostOffice(tmp_path, both).open() as office:
+        office.dialer.hosts["ISP"] = office.dialer.hosts["Partner"] = REFUSED
+        await office.accept("bob@one.example")
+        await office.accept("eve@x.fabrikam.com")
+        assert {row.because for row in await operations(office).rows(EVERYTHING)} == {""}
+        await office.apply(disabled(both, "Partner"))
+        await office.settle()
+        isp, partner = await operations(office).rows(EVERYTHING)
+        assert (isp.state, isp.because) == (QueueState.UNREACHABLE, "")
+        assert (partner.state, partner.because) == (QueueState.FROZEN, 'connector "Partner" is disabled')
+        await office.apply(organization(connector("Other", "other.example"), no_match=NoMatch.NDR))
+        await office.settle()
+        isp, partner = await operations(office).rows(EVERYTHING)
+        assert (isp.state, isp.connector, isp.because) == (
+            QueueState.UNREACHABLE,
+            "",
+            'connector "ISP" is not in the file any more and nothing else serves it',
+        )
+        assert partner.because == 'connector "Partner" is not in the file any more'
 
 
 async def test_a_message_that_waits_by_itself_is_in_retry(tmp_path: Path) -> None:

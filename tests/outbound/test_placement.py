@@ -20,7 +20,7 @@ from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part, message_of
 from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
-from bridgehead.outbound.placement import ORDERED, RETURNED, WEAKER, Occasion, Placement, Site, unsettled
+from bridgehead.outbound.placement import NO_ROUTE, ORDERED, RETURNED, WEAKER, Occasion, Placement, Site, unsettled
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.queues import UNROUTED, Queues
 from bridgehead.outbound.recorder import Recorder, Records
@@ -315,9 +315,31 @@ async def test_mail_stands_still_before_it_goes_a_weaker_way(name: str, tmp_path
     here.apply(changed)
     await here.return_from(message(1, "x@a.example"), QueueKey("strong", HERE, "smart-hosts"), occasion)
     held = [event for event in here.events if event.step is Step.HELD]
-    assert [event.reason for event in held] == ([WEAKER] if is_frozen else [])
+    gone = "disabled" if name == "disabled" else "not in the file any more"
+    assert [event.reason for event in held] == ([f'connector "strong" is {gone}; {WEAKER}'] if is_frozen else [])
     ((_, queue),) = here.index.entries_of(MessageId(1))
     assert (queue.waiting.held == {1: Hold.FROZEN}) is is_frozen
+
+
+LOST = {
+    "disabled": (disabled(organization(STRONG, no_match=NoMatch.HOLD), "strong"), 'connector "strong" is disabled; '),
+    "removed": (organization(no_match=NoMatch.HOLD), 'connector "strong" is not in the file any more; '),
+    "it takes other mail now": (organization(connector("strong", "other.example"), no_match=NoMatch.HOLD), ""),
+}
+
+
+@pytest.mark.parametrize(("changed", "gone"), LOST.values(), ids=LOST.keys())
+async def test_mail_that_lost_its_route_says_which_connector_it_waited_for(
+    changed: Organization, gone: str, tmp_path: Path
+) -> None:
+    here = Room(tmp_path, organization(STRONG))
+    here.apply(changed)
+    await here.return_from(message(1, "x@a.example"), QueueKey("strong", HERE, "smart-hosts"), RETURNED)
+    assert [event.reason for event in here.events if event.step is Step.HELD] == [f"{gone}{NO_ROUTE}"]
+    states = await here.states()
+    assert states is not None
+    state = states[0]
+    assert (state.hold, state.connector) == (Hold.CONFIGURATION, "strong")  # also known after a restart
 
 
 async def test_after_a_restart_the_connector_of_the_last_attempt_is_compared(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_a_delay_is_noted_for_all_and_told_to_who_wants_it(notify: int, count: i
 
 def test_a_hold_stops_the_clocks_and_a_second_one_does_not_start_them_anew() -> None:
     verdict = of_hold(attempt(message(1, states={0: FROZEN})), [0], Hold.CONFIGURATION, AT, "no route")
-    assert verdict.states[0] == msgspec.structs.replace(FROZEN, hold=Hold.CONFIGURATION)
+    assert verdict.states[0] == msgspec.structs.replace(FROZEN, hold=Hold.CONFIGURATION, connector=AT.connector)
     verdict = of_hold(attempt(message(1, states={0: TRIED})), [0], Hold.FROZEN, AT, "by an operator")
     assert (verdict.states[0].hold, verdict.states[0].held_since) == (Hold.FROZEN, LATE)
     (event,) = verdict.events

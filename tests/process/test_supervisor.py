@@ -223,6 +223,11 @@ def test_supervisor_and_check_name_what_waits_for_a_connector_that_leaves_and_wh
         'connector "Partner" is removed: 1 message waits for it; sub.partner.test: by "Backup", fr'
     )
     wait_until(lambda: len(server.events("held")) == 1, "the mail that would go a weaker way frozen")
+    gone = 'connector "Partner" is not in the file any more'
+    assert f'frozen until it is released, by "Backup"; {gone}' in server.command("queue", "list").stdout
+    assert gone in server.command("trace", "--recipient", "d@sub.partner.test").stdout
+    assert server.terminate() == 0
+    assert gone in server.command("queue", "list").stdout  # the spool knows it, too
 
 
 def test_supervisor_lets_fewer_workers_adopt_the_mail_of_those_that_are_gone(server: Bridgehead, sink: Sink) -> None:

@@ -81,7 +81,7 @@ def _message_lines(rows: tuple[Row, ...]) -> Iterator[str]:
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         for one in row.recipients:
-            by_reason.setdefault(plain(one.reason or row.reason), []).append(plain(one.address))
+            by_reason.setdefault(plain(row.because or one.reason or row.reason), []).append(plain(one.address))
     for reason, recipients in by_reason.items():
         if reason:
             yield f"({reason})".rjust(REASON_COLUMN)

@@ -224,7 +224,8 @@ def _listing(given: Invocation, selection: Selection, limit: int) -> Listing:
     from bridgehead.cli.waiting_mail import OFFLINE, list_mail
 
     folder = given.state_dir()
-    found = list_mail(folder, selection, limit)
+    configuration = given.load().configuration
+    found = list_mail(folder, selection, limit, configuration.organization if configuration is not None else None)
     if not found.is_live:
         _advise(OFFLINE.format(folder=folder))
     if found.damaged:

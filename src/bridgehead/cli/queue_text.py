@@ -53,10 +53,13 @@ def summary_text(listing: Listing) -> str:
 
 def place_text(row: Row, now: float) -> str:
     """Where it waits, and until when: `'retry in 8 min, by "ISP"'`, `"ready, …, to fabrikam.com"`."""
+    if row.state is QueueState.UNREACHABLE and row.because:
+        return f"unreachable, {plain(row.because)}"  # by the file; else its link is down
     words = state_text(row.state, row.next_attempt, now)
     by = f', by "{plain(row.connector)}"' if row.connector else ""
     hop = f", to {plain(row.next_hop)}" if row.next_hop not in {"", SMART_HOSTS} else ""
-    return f"{words}{by}{hop}"
+    because = f"; {plain(row.because)}" if row.because else ""
+    return f"{words}{by}{hop}{because}"
 
 
 def state_text(state: QueueState, next_attempt: float, now: float) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ENTRIES_MAX: Final = 200_000
 """Messages counted on disk without a server: a few seconds."""
+NO_ROUTE: Final = "nothing serves that mail since the file was changed; `bridgehead queue list` says what is missing"
 NO_CONNECTOR: Final = "(no connector)"
 STUCK_STATES: Final = {
     "credential": "the next hop refused our credentials; mend them, then `bridgehead queue retry`",
@@ -262,6 +263,8 @@ def _mail_warnings(seen: Seen) -> Iterator[str]:
         if one.messages and one.state in STUCK_STATES:
             where = f'connector "{one.connector}"' if one.connector else "no connector"
             yield f"{count(one.messages, 'message')} of {where}: {STUCK_STATES[one.state]}"
+        elif one.messages and one.state == "unreachable" and not one.connector:
+            yield f"{count(one.messages, 'message')}: {NO_ROUTE}"
     if seen.damaged:
         yield f"{count(seen.damaged, 'damaged entry', 'damaged entries')} set aside in state_dir/damaged"
     if seen.badmail:

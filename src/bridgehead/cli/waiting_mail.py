@@ -26,6 +26,7 @@ from bridgehead.spool.read_only import ReadOnlySpool
 
 if TYPE_CHECKING:
     from bridgehead.control.configuration.load import Configuration
+    from bridgehead.core.organization import Organization
 
 ROWS_MAX: Final = 100_000
 """Rows that a server gives at most; each is some hundred octets."""
@@ -104,8 +105,12 @@ def _from_spool_by(configuration: Configuration) -> Foresight:
     return Foresight("spool", departures([one.connector for one in found], found, router))
 
 
-def list_mail(state_dir: Path, selection: Selection, rows_max: int) -> Listing:
+def list_mail(
+    state_dir: Path, selection: Selection, rows_max: int, organization: Organization | None = None
+) -> Listing:
     """What waits of a selection, the oldest first, at most `rows_max` rows.
+
+    `organization`: of the file, where it is known, to say what of it keeps mail if there is no server.
 
     `MachineError` where there is neither a server nor a spool that may be read.
     """
@@ -116,7 +121,7 @@ def list_mail(state_dir: Path, selection: Selection, rows_max: int) -> Listing:
         try:
             if not (state_dir / "spool").is_dir():
                 raise
-            return _from_spool(state_dir, selection, rows_max)
+            return _from_spool(state_dir, selection, rows_max, organization)
         except PermissionError as error:
             raise UnreadableError(state_dir / "spool") from error
 
@@ -142,14 +147,14 @@ def _from_server(state_dir: Path, selection: Selection, rows_max: int) -> Listin
     return Listing(rows, max(0, total - _messages(rows)), is_cut=True, is_live=True)
 
 
-def _from_spool(state_dir: Path, selection: Selection, rows_max: int) -> Listing:
+def _from_spool(state_dir: Path, selection: Selection, rows_max: int, organization: Organization | None) -> Listing:
     spool = ReadOnlySpool(state_dir)
     count = 0
     seen: set[str] = set()
 
     def counted() -> Iterator[Row]:
         nonlocal count
-        for row in rows_without_server(spool.entries(), selection, time.time()):
+        for row in rows_without_server(spool.entries(), selection, time.time(), organization):
             count += 1
             seen.add(row.queue_id)
             yield row

@@ -194,6 +194,7 @@ def explain(question: Question, organization: Organization, link_state: LinkStat
     target = admission if isinstance(admission, Admitted) else mailbox
     decision = route(target, message, here, organization, links)
     verdict, reason = _verdict(admission, decision)
+    reason = _with_disabled(reason, decision)
     accepted = organization.accepted_domain_index.best(target.domain)
     routes = decision.result.routes if isinstance(decision.result, (Routed, Unreachable)) else ()
     return Explanation(
@@ -277,6 +278,15 @@ def _verdict(admission: Admitted | Refused, decision: Decision) -> tuple[Verdict
             )
         case _:
             return Verdict.WOULD_WAIT, "No connector serves it, and such mail is held."
+
+
+def _with_disabled(reason: str, decision: Decision) -> str:
+    """The reason; where nothing takes it now, with the connectors that would, were they not disabled."""
+    names = dict.fromkeys(one.connector for one in decision.considered if one.rule is Rule.DISABLED)
+    if not names or isinstance(decision.result, Routed):
+        return reason
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"{reason.removesuffix('.')}; disabled connectors would serve it: {listed}."
 
 
 def _admission(admission: Admitted | Refused, may_relay: tuple[str, ...]) -> AdmissionExplanation:

@@ -11,6 +11,7 @@ import msgspec
 
 from bridgehead.core import queue_id
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
+from bridgehead.core.organization import Organization
 from bridgehead.core.recipient_state import FRESH, Hold, RecipientState
 from bridgehead.spool.contract import StoredEntry
 
@@ -60,6 +61,8 @@ class Row(msgspec.Struct, frozen=True):
     """Seconds since the epoch; 0: as soon as possible, or not before an operator acts."""
     reason: str
     recipients: tuple[RecipientRow, ...]
+    because: str = ""
+    """What of the configuration keeps it: `'connector "ISP" is disabled'`; empty: nothing, the state says all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +103,48 @@ class Whereabouts:
     next_attempt: float = 0.0
     reason: str = ""
     """Trouble of the whole queue; empty: the recipients' own reasons tell."""
+    because: str = ""
+    """As in `Row`."""
 
 
-def rows_without_server(entries: Iterable[StoredEntry], selection: Selection, now: float) -> Iterator[Row]:
-    """The rows of a spool that no server has open; what is only known while running is left out."""
+def absence(connector: str, organization: Organization) -> str:
+    """`'connector "ISP" is disabled'`, `'… is not in the file any more'`; empty: it is in use, or none is named."""
+    found = organization.connector(connector) if connector else None
+    if not connector or (found is not None and found.enabled):
+        return ""
+    return f'connector "{connector}" is {"disabled" if found is not None else "not in the file any more"}'
+
+
+def why_held(hold: Hold, connector: str, organization: Organization | None) -> str:
+    """What of the configuration keeps mail that is held and waited for `connector`; `None`: it is not known."""
+    gone = absence(connector, organization) if organization is not None else ""
+    match hold:
+        case Hold.CONFIGURATION:
+            return f"{gone} and nothing else serves it" if gone else "nothing serves it"
+        case Hold.NONE:
+            return ""
+        case _:
+            return gone
+
+
+def rows_without_server(
+    entries: Iterable[StoredEntry], selection: Selection, now: float, organization: Organization | None = None
+) -> Iterator[Row]:
+    """The rows of a spool that no server has open; what is only known while running is left out.
+
+    `organization`: of the file, to say what of it keeps mail.
+    """
     for entry in entries:
         if selection.message_ids and entry.message_id not in selection.message_ids:
             continue
-        groups: dict[tuple[str, QueueState, float], list[Recipient]] = {}
+        groups: dict[tuple[str, Hold, QueueState, float], list[Recipient]] = {}
         for recipient in waiting(entry.envelope, entry.states):
             state = entry.states.get(recipient.ordinal, FRESH)
             due = state.next_attempt if state.next_attempt > now and state.hold is Hold.NONE else 0.0
             word = HELD_AS.get(state.hold) or (QueueState.RETRY if due else QueueState.READY)
-            groups.setdefault((state.connector, word, due), []).append(recipient)
-        for (connector, word, due), recipients in groups.items():
-            place = Whereabouts(connector, "", word, due)
+            groups.setdefault((state.connector, state.hold, word, due), []).append(recipient)
+        for (connector, hold, word, due), recipients in groups.items():
+            place = Whereabouts(connector, "", word, due, because=why_held(hold, connector, organization))
             if selection.connector in (None, connector) and selection.includes(entry.envelope):
                 chosen = [one for one in recipients if selection.includes_recipient(one)]
                 if chosen:
@@ -142,6 +172,7 @@ def row(
         place.next_attempt,
         place.reason or next((one.reason for one in rows if one.reason), ""),
         rows,
+        place.because,
     )
 
 

@@ -18,7 +18,17 @@ from bridgehead.core.recipient_state import FRESH, Hold
 from bridgehead.core.reply import Reply
 from bridgehead.outbound.dispatcher import Dispatcher
 from bridgehead.outbound.entry import Attempt, Entry, waiting_ordinals
-from bridgehead.outbound.listing import QueueState, Row, Selection, Whereabouts, row, waiting, words_of
+from bridgehead.outbound.listing import (
+    QueueState,
+    Row,
+    Selection,
+    Whereabouts,
+    absence,
+    row,
+    waiting,
+    why_held,
+    words_of,
+)
 from bridgehead.outbound.placement import ORDERED, RETURNED
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.statistics import state_of_entry
@@ -200,9 +210,21 @@ class Operations:
         reply = trouble.reply if trouble is not None else Reply(0, "", "")
         reason = words_of(reply.code, reply.enhanced, reply.text)
         place = Whereabouts(
-            queue.key.connector, queue.key.next_hop, state, due if due > self._clock() else 0.0, reason
+            queue.key.connector,
+            queue.key.next_hop,
+            state,
+            due if due > self._clock() else 0.0,
+            reason,
+            self._because(queue, entry, message.states.get(recipients[0].ordinal, FRESH).connector),
         )
         return row(message.message_id, message.envelope, message.states, recipients, place)
+
+    def _because(self, queue: Queue, entry: Entry, waited_for: str) -> str:
+        organization = self._dispatcher.organization
+        hold = queue.waiting.held.get(entry, Hold.NONE)
+        if hold is Hold.NONE:  # its queue may be gone, and it is not routed anew yet
+            return absence(queue.key.connector, organization)
+        return why_held(hold, waited_for or queue.key.connector, organization)
 
 
 def _chosen(message: StoredMessage, entry: Entry, selection: Selection, verb: Verb | None = None) -> list[int]:

@@ -18,6 +18,7 @@ from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part, waiting_ordinals
 from bridgehead.outbound.index import Index
+from bridgehead.outbound.listing import absence
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.queues import UNROUTED, Queues
 from bridgehead.outbound.recorder import Recorder
@@ -26,6 +27,7 @@ from bridgehead.outbound.verdict import Circumstances, Verdict, delay_ms, merged
 from bridgehead.spool.contract import Body, Remove, StoredEntry, StoredMessage
 
 WEAKER: Final = "the way that is left is less specific or has a weaker TLS level"
+NO_ROUTE: Final = "no route any more"
 NO_BODY: Final = Body(0, b"")
 
 
@@ -184,7 +186,8 @@ class Placement:
     ) -> Verdict:
         """What must change in the states before the recipients can be placed; often nothing."""
         refused: dict[int, Outcome] = {}
-        frozen, unroutable, healed = [], [], []
+        held: dict[tuple[Hold, str], list[int]] = {}
+        healed = []
         for recipient, way in ways:
             hold = attempt.state(recipient.ordinal).hold
             if hold is Hold.CONFIGURATION and way.key is not None:
@@ -193,26 +196,31 @@ class Placement:
                 if occasion.may_refuse and way.refusal is not None:
                     refused[recipient.ordinal] = Failed(way.refusal)
                 else:
-                    unroutable.append(recipient.ordinal)
+                    why = self._why(attempt, source, recipient, NO_ROUTE)
+                    held.setdefault((Hold.CONFIGURATION, why), []).append(recipient.ordinal)
             elif hold is Hold.NONE and not occasion.is_ordered and self._is_weaker(attempt, source, recipient):
-                frozen.append(recipient.ordinal)
+                why = self._why(attempt, source, recipient, WEAKER)
+                held.setdefault((Hold.FROZEN, why), []).append(recipient.ordinal)
         at = Circumstances(self._site.clock(), source.key.connector if source is not None else "")
         verdicts = [of_outcomes(attempt, refused, at)] if refused else []
-        if frozen:
-            verdicts.append(of_hold(attempt, frozen, Hold.FROZEN, at, WEAKER))
-        if unroutable:
-            verdicts.append(of_hold(attempt, unroutable, Hold.CONFIGURATION, at, "no route any more"))
+        verdicts += [of_hold(attempt, ordinals, hold, at, why) for (hold, why), ordinals in held.items()]
         if healed:
             verdicts.append(of_release(attempt, healed, at, "there is a route again"))
         return merged(verdicts)
 
+    def _why(self, attempt: Attempt, source: Queue | None, recipient: Recipient, words: str) -> str:
+        """What is said of a recipient that has to be held: the connector that is gone, if it waited for one."""
+        gone = absence(self._former_connector(attempt, source, recipient), self.router.organization)
+        return f"{gone}; {words}" if gone else words
+
+    def _former_connector(self, attempt: Attempt, source: Queue | None, recipient: Recipient) -> str:
+        """The connector it waited for, empty for none."""
+        return source.key.connector if source is not None else attempt.state(recipient.ordinal).connector
+
     def _is_weaker(self, attempt: Attempt, source: Queue | None, recipient: Recipient) -> bool:
         """Whether the recipient waited for a connector that is gone now, and its way would be a weaker one."""
-        name = source.key.connector if source is not None else attempt.state(recipient.ordinal).connector
-        if not name:
-            return False
-        connector = self.router.organization.connector(name)
-        if connector is not None and connector.enabled:
+        name = self._former_connector(attempt, source, recipient)
+        if not absence(name, self.router.organization):
             return False
         message = (attempt.message.message_id, attempt.message.envelope)
         former = self.formers.get(name)

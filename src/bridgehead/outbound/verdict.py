@@ -98,8 +98,12 @@ def of_delay(attempt: Attempt, ordinals: Iterable[int], at: Circumstances) -> Ve
 
 
 def of_hold(attempt: Attempt, ordinals: Iterable[int], hold: Hold, at: Circumstances, reason: str) -> Verdict:
-    """These recipients stand still from now on."""
-    return _changed(attempt, ordinals, at, (Step.HELD, reason, lambda state: held(state, hold, at.now)))
+    """These recipients stand still from now on, and remember the connector they waited for."""
+
+    def after(state: RecipientState) -> RecipientState:
+        return msgspec.structs.replace(held(state, hold, at.now), connector=at.connector or state.connector)
+
+    return _changed(attempt, ordinals, at, (Step.HELD, reason, after))
 
 
 def of_release(attempt: Attempt, ordinals: Iterable[int], at: Circumstances, reason: str) -> Verdict:
