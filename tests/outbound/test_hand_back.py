@@ -1,12 +1,22 @@
-"""Badmail: what nobody could be told of."""
+"""DSNs on their way into the spool, and badmail: what nobody could be told of."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
-from bridgehead.outbound.hand_back import BADMAIL_SECONDS, Badmail, first_octets
-from bridgehead.spool.contract import Body, StoredMessage
+from bridgehead.outbound.hand_back import (
+    BADMAIL_SECONDS,
+    Badmail,
+    first_octets,
+    kept_in_memory,
+    with_large_bodies_in_files,
+)
+from bridgehead.spool.contract import BODY_IN_ROW_MAX, Body, Change, Insert, Remove, StoredMessage
+from bridgehead.spool.memory import MemoryBodyWriter, MemorySpool
+from bridgehead.spool.sqlite import SqliteSpool
 
 NOW = 1_790_000_000.0
 
@@ -62,3 +72,51 @@ def test_without_a_folder_there_is_no_badmail(tmp_path: Path) -> None:
     badmail = Badmail(tmp_path / "none")
     assert (badmail.count(), list(badmail.entries())) == (0, [])
     badmail.prune(NOW)
+
+
+def insert(number: int, size: int) -> Insert:
+    stored = message(number, Body(size, b"x" * size))
+    return Insert(stored.message_id, stored.envelope, stored.body)
+
+
+async def test_body_too_large_for_a_row_is_put_into_a_file(tmp_path: Path) -> None:
+    spool = SqliteSpool(tmp_path, 0)
+    changes: list[Change] = [Remove(MessageId(9)), insert(1, BODY_IN_ROW_MAX), insert(2, BODY_IN_ROW_MAX + 1)]
+    filed = with_large_bodies_in_files(changes, spool)
+    assert filed[:2] == changes[:2]
+    spool.submit(filed)
+    await spool.close()
+    (file,) = tmp_path.rglob("*.body")
+    assert file.read_bytes() == b"x" * (BODY_IN_ROW_MAX + 1)
+
+
+def test_changes_without_large_bodies_stay_as_they_are() -> None:
+    changes: list[Change] = [Remove(MessageId(9)), insert(1, BODY_IN_ROW_MAX)]
+    assert with_large_bodies_in_files(changes, MemorySpool()) is changes
+
+
+class FullSpool(MemorySpool):
+    """Has room for one body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[MemoryBodyWriter] = []
+
+    def new_body(self) -> MemoryBodyWriter:
+        if self.bodies:
+            raise OSError("disk full")
+        self.bodies.append(MemoryBodyWriter())
+        return self.bodies[0]
+
+
+def test_no_file_is_left_where_the_disk_refuses_another() -> None:
+    spool = FullSpool()
+    with pytest.raises(OSError, match="disk full"):
+        with_large_bodies_in_files([insert(number, BODY_IN_ROW_MAX + 1) for number in (1, 2)], spool)
+    assert spool.bodies[0].size == 0
+
+
+def test_a_body_in_a_file_does_not_stay_in_memory() -> None:
+    small, large = insert(1, BODY_IN_ROW_MAX).body, insert(2, BODY_IN_ROW_MAX + 1).body
+    assert kept_in_memory(small) is small
+    assert kept_in_memory(large) == Body(BODY_IN_ROW_MAX + 1, None)

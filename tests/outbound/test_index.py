@@ -226,6 +226,39 @@ def test_a_removed_or_dropped_message_frees_its_memory(monkeypatch: pytest.Monke
         assert index.take_fresh(MessageId(2)) is not None
 
 
+# What is left of a message
+
+
+def test_unsettled_recipients_are_counted_over_all_parts() -> None:
+    index, a, b = Index(), still_queue("a.example"), still_queue("b.example")
+    found = attempt(message(1, "a@a.example", "b@b.example", "c@b.example"))
+    split(index, (a, (0,)), (b, (1, 2)))
+    assert index.unsettled_count(found) == 3
+    index.settles_message(found, 2)
+    assert index.unsettled_count(found) == 1
+
+
+def test_unsettled_recipients_of_a_message_that_goes_one_way_are_counted_by_their_states() -> None:
+    index = Index()
+    index.put(ONE, None, [(still_queue(), (0, 1))])
+    assert index.unsettled_count(attempt(message(1, "a@a.example", "b@a.example", states={0: DONE}))) == 1
+
+
+def test_recipients_have_company_where_others_may_be_under_way() -> None:
+    index, queue = Index(), still_queue()
+    found = attempt(message(1, "a@a.example", "b@a.example"))
+    index.put(ONE, None, [(queue, (0, 1))])
+    found.outstanding, found.rest = 1, ()
+    assert not index.has_company(found)
+    found.outstanding = 2
+    assert index.has_company(found), "another transaction"
+    found.outstanding, found.rest = 1, found.message.envelope.recipients
+    assert index.has_company(found), "more to be sent"
+    index, found.rest = Index(), ()
+    split(index, (queue, (0,)), (still_queue("b.example"), (1,)))
+    assert index.has_company(found), "another part"
+
+
 # Altogether
 
 STEPS = st.lists(st.tuples(st.integers(0, 9), st.lists(st.integers(0, 2), min_size=5, max_size=5)), max_size=12)

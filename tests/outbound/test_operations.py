@@ -186,8 +186,7 @@ async def test_bounced_mail_goes_back_but_never_to_the_null_reverse_path(tmp_pat
         assert [one.recipients[0].address for _, one in office.dialer.transactions] == [
             "alice@contoso.com",
             "news@contoso.com",
-            "news@contoso.com",
-        ]
+        ], "one DSN on both parts of a message"
         assert office.badmail.count() == 1
         assert office.count() == 0
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridgehead.core import queue_id
@@ -20,8 +22,9 @@ from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
 from bridgehead.outbound.recorder import RESUBMIT_SECONDS, Recorder, Records
 from bridgehead.outbound.verdict import Circumstances, Verdict, of_deletion, of_outcomes
-from bridgehead.spool.contract import Insert, StoredMessage
+from bridgehead.spool.contract import BODY_IN_ROW_MAX, Body, Change, Insert, Remove, StoredMessage
 from bridgehead.spool.memory import MemorySpool
+from bridgehead.spool.sqlite import SqliteSpool
 from tests.outbound.back_room import NOW, attempt, message, still_queue
 from tests.outbound.fake_channel import LATER, NO_SUCH_USER, OK, Clock
 from tests.outbound.post_office import HERE
@@ -166,6 +169,41 @@ async def test_what_the_disk_refuses_is_submitted_again_until_it_is_taken(
     assert "disk full" in str([record.__dict__.get("reason") for record in caplog.records])
     office.recorder.submit_again(office.clock.now + 100)
     assert not office.spool._waiting, "submitted once more than refused, never twice"
+
+
+async def test_a_large_report_that_was_refused_is_put_into_a_file_anew(tmp_path: Path) -> None:
+    """The spool drops the files of what it refuses, so those of the first try are of no use to the second."""
+    office = Office(tmp_path)
+    spool = SqliteSpool(tmp_path / "spool", 0)
+    records = replace(office.recorder._records, spool=spool)
+    recorder = Recorder(records, office.index, office.accepted.append)
+    stored = message(1, "a@x.example")
+    content = b"Subject: x\r\n\r\n" + b"x" * BODY_IN_ROW_MAX
+    envelope = msgspec.structs.replace(stored.envelope, ret="FULL", size=len(content))
+    stored = StoredMessage(stored.message_id, envelope, Body(len(content), content))
+    office.index.put(stored.message_id, None, [(still_queue(), (0,))])
+
+    async def submitted(*changes: Change) -> None:
+        done: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        spool.submit(changes, done.set_result)
+        async with asyncio.timeout(10):
+            assert await done is None
+
+    await submitted(Insert(MessageId(100), envelope, Body(1, b"x")))  # the DSN's id: refused, as it is there already
+    found = attempt(stored)
+    recorder.record(found, of_outcomes(found, {0: NO_SUCH_USER}, AT), office.then("then"))
+    await submitted(Remove(MessageId(100)))
+    assert office.followed == []
+    office.clock.now += RESUBMIT_SECONDS
+    recorder.submit_again(office.clock.now)
+    await submitted()
+    assert office.followed == ["then"]
+    (dsn,) = office.accepted
+    kept = await spool.load(dsn.message_id)
+    assert kept is not None
+    assert kept.body.path is not None
+    assert content in kept.body.path.read_bytes()
+    await spool.close()
 
 
 async def test_all_that_was_refused_comes_again_in_its_order(office: Office) -> None:

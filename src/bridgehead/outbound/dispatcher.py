@@ -122,9 +122,7 @@ class Dispatcher:
         """Send mail until drained."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            loops = [
-                tasks.create_task(one) for one in (*self._loader.loops(), self._pulse.run(), self.aging.run())
-            ]
+            loops = [tasks.create_task(one) for one in (*self._loader.loops(), self._pulse.run(), self.aging.run())]
             for queue in self.queues:
                 queue.wake(self._surroundings.clock())
             await self._ended.wait()
@@ -136,6 +134,7 @@ class Dispatcher:
         now = self._surroundings.clock()
         self.queues.wake(now)
         self.recorder.submit_again(now)
+        self.recorder.submit_gathered(now)
         self.aging.sweep(now)
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
@@ -150,6 +149,7 @@ class Dispatcher:
         """Begin nothing new, let transactions under way end within `seconds`, drop the others, end `run`."""
         self._is_draining = True
         self._pulse.notice(-inf)
+        self.recorder.stop_gathering()
         for dial in self._dials:  # a host may take minutes to greet, and nothing would be sent to it any more
             dial.cancel()
         for queue in self.queues:
@@ -280,6 +280,12 @@ class Dispatcher:
             if isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL:
                 queue.refusal = outcome
         at = Circumstances(self._surroundings.clock(), queue.key.connector, queue.delivery)
+        failed = {ordinal: one for ordinal, one in outcomes.items() if isinstance(one, Failed)}
+        if 0 < len(failed) < len(outcomes) and self.index.has_company(attempt):
+            attempt.outstanding += 1  # failures may wait for others, what else is known may not
+            others = {ordinal: one for ordinal, one in outcomes.items() if ordinal not in failed}
+            self.recorder.record(attempt, of_outcomes(attempt, others, at), lambda: self._recorded(queue, attempt))
+            outcomes = failed
         self.recorder.record(attempt, of_outcomes(attempt, outcomes, at), lambda: self._recorded(queue, attempt))
 
     def backed_off(self, queue: Queue, outcome: Deferred) -> None:

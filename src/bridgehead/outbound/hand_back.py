@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,15 @@ from bridgehead.core import queue_id
 from bridgehead.core.dsn import REPORTS_MAX, ReportingMta, compose, octets_wanted
 from bridgehead.core.dsn_text import Report
 from bridgehead.core.envelope import Envelope, MessageId
-from bridgehead.spool.contract import Body, Insert, StoredMessage
+from bridgehead.spool.contract import (
+    BODY_IN_ROW_MAX,
+    Body,
+    BodyWriter,
+    Change,
+    Insert,
+    Spool,
+    StoredMessage,
+)
 
 BADMAIL_SECONDS: Final = 7 * 86_400.0
 """How long badmail is kept."""
@@ -53,6 +61,36 @@ class HandBack:
         original = first_octets(message.body, octets_wanted(message.envelope, message.body.size))
         dsn = compose(self._reporting(), message_id, message.envelope, reports, original=original, now=self._clock())
         return Insert(message_id, dsn.envelope, Body(len(dsn.content), dsn.content))
+
+
+def with_large_bodies_in_files(changes: Sequence[Change], spool: Spool) -> Sequence[Change]:
+    """The changes, bodies of DSNs that are too large for a row put into files (`BODY_IN_ROW_MAX`).
+
+    `OSError` if the disk refuses; then no file is left. Costs a write of at most some 1.5 MB, without an fsync.
+    """
+    if not any(isinstance(change, Insert) and change.body.size > BODY_IN_ROW_MAX for change in changes):
+        return changes
+    filed: list[Change] = []
+    writers: list[BodyWriter] = []
+    try:
+        for change in changes:
+            content = change.body.content if isinstance(change, Insert) else None
+            if not isinstance(change, Insert) or content is None or len(content) <= BODY_IN_ROW_MAX:
+                filed.append(change)
+                continue
+            writers.append(spool.new_body())
+            writers[-1].write(content)
+            filed.append(Insert(change.message_id, change.envelope, writers[-1].finish()))
+    except OSError:
+        for writer in writers:
+            writer.discard()
+        raise
+    return filed
+
+
+def kept_in_memory(body: Body) -> Body:
+    """What of a body stays in memory until its first attempt: all, unless it went into a file."""
+    return body if body.size <= BODY_IN_ROW_MAX else Body(body.size, None)
 
 
 class BadmailEntry(msgspec.Struct, frozen=True):

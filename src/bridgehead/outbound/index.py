@@ -118,6 +118,19 @@ class Index:
             return count == 1
         return all(attempt.state(recipient.ordinal).standing.is_settled for recipient in recipients)
 
+    def unsettled_count(self, attempt: Attempt) -> int:
+        """How many recipients of the message are not settled by what was submitted so far."""
+        place = self.messages.get(attempt.message.message_id)
+        if isinstance(place, Split):
+            return place.unsettled
+        return sum(not attempt.state(one.ordinal).standing.is_settled for one in attempt.message.envelope.recipients)
+
+    def has_company(self, attempt: Attempt) -> bool:
+        """Whether other recipients of the message may be under way, in this attempt or in others."""
+        if attempt.rest or attempt.outstanding > 1:
+            return True
+        return isinstance(self.messages.get(attempt.message.message_id), Split)
+
     # Fresh messages in memory -------------------------------------------------------------------------------
 
     def keep(self, message: StoredMessage) -> None:

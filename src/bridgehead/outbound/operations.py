@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from enum import StrEnum
+from math import inf
 from typing import Final, assert_never
 
 import msgspec
@@ -120,10 +121,13 @@ class Operations:
             if verb is Verb.RETRY:
                 woken.setdefault(queue, set()).add(entry)
                 continue
+            if under_way.locked():
+                self._dispatcher.recorder.submit_gathered(inf)
             await under_way.acquire()
             await self._change(verb, queue, entry, chosen, under_way.release)
         for queue, entries in woken.items():
             self._retry(queue, entries)
+        self._dispatcher.recorder.submit_gathered(inf)  # whoever ordered this waits for it
         for _ in range(UNDER_WAY_MAX):
             await under_way.acquire()
         return Affected(len(messages), recipients, busy)

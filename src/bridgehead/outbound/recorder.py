@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from bridgehead.core import queue_id
 from bridgehead.core.envelope import NULL_PATH, Envelope
-from bridgehead.core.recipient_state import Standing
+from bridgehead.core.recipient_state import RecipientState, Standing
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.entry import Attempt
-from bridgehead.outbound.hand_back import Badmail, HandBack
+from bridgehead.outbound.gathering import Gathering, Recording
+from bridgehead.outbound.hand_back import Badmail, HandBack, kept_in_memory, with_large_bodies_in_files
 from bridgehead.outbound.index import Index
 from bridgehead.outbound.statistics import Results
 from bridgehead.outbound.verdict import Verdict
@@ -46,28 +48,65 @@ class Recorder:
         self._records = records
         self._index = index
         self._accepted = accepted
+        self._gathering = Gathering()
         self._refused: list[tuple[float, Sequence[Change], Callable[[], None]]] = []
         self.results = Results()
         self.kept_as_badmail = 0
 
     def record(self, attempt: Attempt, verdict: Verdict, then: Callable[[], None]) -> None:
-        """Make a verdict durable; then write its events, hand over its DSNs, and call `then`."""
-        message = attempt.message
-        attempt.states.update(verdict.states)
-        settled = [ordinal for ordinal, state in verdict.states.items() if state.standing.is_settled]
+        """Make a verdict durable; then write its events, hand over its DSNs, and call `then`.
+
+        What the sender must be told may wait for a moment (`gathering`), and all of the verdict with it.
+        """
+        recording = Recording(attempt, verdict, then)
+        if not verdict.reports and not self._gathering:
+            self._write([recording])
+            return
+        message_id = attempt.message.message_id
+        is_last = self._index.unsettled_count(attempt) <= recording.settled + self._gathering.settled(message_id)
+        may_wait = recording.may_wait and not is_last and self._index.has_company(attempt)
+        if verdict.reports and may_wait and self._gathering.add(recording, self._records.clock()):
+            if self._gathering.is_full(message_id):
+                self._write(self._gathering.take(message_id))
+        elif verdict.reports or is_last:
+            self._write([*self._gathering.take(message_id), recording])
+        else:
+            self._write([recording])
+
+    def stop_gathering(self) -> None:
+        """Let no report wait any longer: nothing may follow that it could wait for."""
+        self._gathering.close()
+        self.submit_gathered(inf)
+
+    def submit_gathered(self, now: float) -> None:
+        """Submit what waited for others long enough. Call it every now and then."""
+        for recordings in self._gathering.take_due(now):
+            self._write(recordings)
+
+    def _write(self, recordings: Sequence[Recording]) -> None:
+        """Make verdicts on one message durable together, with the DSNs that they lead to."""
+        message = recordings[0].attempt.message
+        states: dict[int, RecipientState] = {}
+        events: tuple[TrackingEvent, ...] = ()
+        is_settled = False
+        for recording in recordings:
+            attempt, verdict = recording.attempt, recording.verdict
+            attempt.states.update(verdict.states)
+            states.update(verdict.states)
+            settled = recording.settled
+            is_settled = bool(settled) and self._index.settles_message(attempt, settled)
+            events = (*events, *verdict.events)
+            if settled and message.envelope.reverse_path == NULL_PATH:
+                events = (*events, *self._keep_badmail(message, verdict))
         changes: list[Change] = []
-        if settled and self._index.settles_message(attempt, len(settled)):
+        if is_settled:
             changes.append(Remove(message.message_id))
-        elif verdict.states:
-            changes.append(Update(message.message_id, verdict.states))
-        inserts: list[Insert] = []
-        if verdict.reports:
-            inserts = self._records.hand_back.inserts(message, verdict.reports)
-            changes.extend(inserts)
-        events = verdict.events
-        if settled and message.envelope.reverse_path == NULL_PATH:
-            events = (*events, *self._keep_badmail(message, verdict))
-        self.submit(changes, lambda: self._follow(message, inserts, events, then))
+        elif states:
+            changes.append(Update(message.message_id, states))
+        reports = tuple(report for recording in recordings for report in recording.verdict.reports)
+        inserts = self._records.hand_back.inserts(message, reports) if reports else []
+        changes.extend(inserts)
+        self.submit(changes, lambda: self._follow(recordings, inserts, events))
 
     def submit(self, changes: Sequence[Change], then: Callable[[], None]) -> None:
         """Submit changes, again and again where the disk refuses them; call `then` once they are durable."""
@@ -79,7 +118,13 @@ class Recorder:
             log.error("the spool refused a change; it is submitted again", extra={"reason": str(error)})
             self._refused.append((self._records.clock() + RESUBMIT_SECONDS, changes, then))
 
-        self._records.spool.submit(changes, done)
+        try:
+            # Anew each time: the files of a submission that was refused are gone.
+            filed = with_large_bodies_in_files(changes, self._records.spool)
+        except OSError as error:
+            done(error)
+            return
+        self._records.spool.submit(filed, done)
 
     def submit_again(self, now: float) -> None:
         """Submit what the disk refused a while ago. Call it every now and then."""
@@ -89,20 +134,18 @@ class Recorder:
                 self.submit(changes, then)
 
     def _follow(
-        self,
-        message: StoredMessage,
-        inserts: list[Insert],
-        events: tuple[TrackingEvent, ...],
-        then: Callable[[], None],
+        self, recordings: Sequence[Recording], inserts: list[Insert], events: tuple[TrackingEvent, ...]
     ) -> None:
+        message = recordings[0].attempt.message
         emit = self._records.emit
         for event in events:
             emit(event)
             self.results.note(event)
         for insert in inserts:
             emit(_dsn_event(message, insert, self._records.clock()))
-            self._accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
-        then()
+            self._accepted(StoredMessage(insert.message_id, insert.envelope, kept_in_memory(insert.body)))
+        for recording in recordings:
+            recording.then()
 
     def _keep_badmail(self, message: StoredMessage, verdict: Verdict) -> tuple[TrackingEvent, ...]:
         """Keep what failed and has nobody to be told; what was deleted or delivered is no badmail."""
