@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.peers.bridgehead import Bridgehead
-from tests.peers.child import free_port, wait_until
+from tests.peers.bridgehead import PROGRAM, Bridgehead
+from tests.peers.child import Child, free_port, wait_greeting, wait_until
 from tests.peers.conftest import NewBridgehead, StartNameServer
 from tests.peers.corpus import real_mx
 from tests.peers.name_server import SERVFAIL, NameServer
@@ -41,6 +44,17 @@ ZONES = {
     "relay.test": f"@ IN A {NOBODY}\n",
     "broken.test": SERVFAIL,
 }
+
+
+SMART_HOST_BY_NAME = """
+[[connector]]
+name = "Moved"
+route = "smart-hosts"
+smart_hosts = "moved.test:{port}"
+address_spaces = ["*"]
+[connector.limits]
+messages_per_connection = 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +148,29 @@ def test_a_silent_name_server_makes_mail_wait(internet: Internet) -> None:
     internet.send("b@preferred.test")
     wait_until(lambda: "preferred.test" in internet.bridgehead.log.read_text(), "an attempt in the log")
     assert internet.first.received == internet.back.received == []
+
+
+def test_a_reload_looks_again_at_the_hosts_file(new_bridgehead: NewBridgehead, tmp_path: Path) -> None:
+    """The server sees a hosts file of its own, in a mount namespace of its own."""
+    alone = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this account may not make a mount namespace")
+    port, hosts = free_port(), tmp_path / "hosts"
+    hosts.write_text(f"{FIRST} moved.test\n")
+    with Sink(address=FIRST, port=port) as first, Sink(address=SECOND, port=port) as second:
+        bridgehead = new_bridgehead()
+        bridgehead.configure(SMART_HOST_BY_NAME.format(port=port))
+        serve = f'mount --bind "{hosts}" /etc/hosts && exec "{PROGRAM}" serve --config "{bridgehead.configuration}"'
+        bridgehead.child = Child([*alone, "sh", "-c", serve], bridgehead.log)
+        wait_greeting(bridgehead.running, bridgehead.port)
+        with Wire(bridgehead.port) as client:
+            assert client.send("a@client.test", ["b@one.test"], CONTENT).code == 250
+            wait_until(lambda: len(first.received) == 1, "the message at the first address")
+            hosts.write_text(f"{SECOND} moved.test\n")
+            assert bridgehead.reload() == "reload"
+            assert client.send("a@client.test", ["b@two.test"], CONTENT).code == 250
+            wait_until(lambda: len(second.received) == 1, "the message at the second address")
+    assert len(first.received) == 1
 
 
 def test_the_mx_sets_of_real_domains_are_followed(
