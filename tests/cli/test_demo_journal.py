@@ -37,6 +37,37 @@ def test_an_event_is_told_in_words(given: bytes, expected: str) -> None:
         assert str(Journal().take(given)) == expected
 
 
+LONG: dict[str, Any] = {
+    "connector": "ISP",
+    "host": "mx.example",
+    "code": 550,
+    "enhanced": "5.1.1",
+    "reply": "No such user",
+    "attempt": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (line("delivered", recipient="b@b.example", delay_ms=4, **LONG), 'delivered  b@b.example by "ISP"'),
+        (line("failed", recipient="b@b.example", **LONG), "failed     b@b.example: 550 No such user"),
+        (line("deferred", recipients=2, reason="no answer", **LONG), None),
+        (line("connector-down", connector="ISP"), 'down       "ISP"'),
+        (
+            line("refused", recipient="b@b.example", client="::1", code=550, reply="No"),
+            "refused    b@b.example: 550 No",
+        ),
+    ],
+)
+def test_where_there_is_little_room_what_matters_is_told(given: bytes, expected: str | None) -> None:
+    told = Journal().take(given)
+    assert told is not None
+    assert told.line(200) == str(told)
+    expected = expected or 'deferred   2 recipients by "ISP": 550 No such user; no answer'
+    assert told.line(len(str(told)) - 1) == f"{told.clock}  {expected}"
+
+
 @pytest.mark.parametrize("given", [line("received"), line("routed"), line("reload"), b"a warning\n", b"\xff\n", b""])
 def test_what_each_message_brings_and_what_is_no_event_is_not_told(given: bytes) -> None:
     assert Journal().take(given) is None

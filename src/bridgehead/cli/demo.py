@@ -9,6 +9,7 @@ import asyncio
 import shlex
 import shutil
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -26,9 +27,12 @@ LOOK_SECONDS: Final = 0.5
 """Between two looks at the figures."""
 PLAIN_SECONDS: Final = 2.0
 """Between two lines of figures."""
+COLUMNS: Final = 79
+"""Of what is written: nothing breaks on the smallest terminal but what is to be copied."""
 INTRODUCTION: Final = """\
-A demo: one organization, five connectors and the hosts they lead to, all of it on loopback; mail never leaves this
-machine. One line to Northwind fails now and then: see what becomes of its mail.
+A demo: one organization, five connectors and the hosts they lead to, all of it
+on loopback; mail never leaves this machine. One line to Northwind fails now
+and then: see what becomes of its mail.
 """
 
 
@@ -76,7 +80,7 @@ def demo(
         raise click.UsageError(f"{keep} is not empty: give a new folder")
     if not given.json:
         write(INTRODUCTION)
-    onlooker = Onlooker(_screen(given, plain=plain), is_silent=given.json)
+    onlooker = Onlooker(_screen(given, plain=plain))
     with folder(keep) as place:
         asyncio.run(perform(place, onlooker, seconds))
         seen = dict(sorted(onlooker.journal.seen.items()))
@@ -87,8 +91,8 @@ def demo(
 class Screen(Protocol):
     """Where events and figures are shown."""
 
-    def open(self) -> None:
-        """Begin."""
+    def open(self, invitation: str) -> None:
+        """Begin, by saying what there is to try."""
         ...
 
     def tell(self, told: Told) -> None:
@@ -117,12 +121,11 @@ def _screen(given: Invocation, *, plain: bool) -> Screen:
 class Onlooker:
     """The demo's audience: keeps the journal, and shows it."""
 
-    def __init__(self, screen: Screen, *, is_silent: bool) -> None:
+    def __init__(self, screen: Screen) -> None:
         from bridgehead.cli.demo_journal import Journal
 
         self.journal = Journal()
         self._screen = screen
-        self._is_silent = is_silent
 
     def hear(self, line: bytes) -> bool:
         """Take a log line; whether the server is ready."""
@@ -136,9 +139,7 @@ class Onlooker:
         from bridgehead.cli.demo_figures import ask
         from bridgehead.core.error import BridgeheadError
 
-        if not self._is_silent:
-            write(invitation(stage))
-        self._screen.open()
+        self._screen.open(invitation(stage))
         try:
             while True:
                 await asyncio.sleep(LOOK_SECONDS)
@@ -178,8 +179,9 @@ class Lines:
     def __init__(self) -> None:
         self._next_figures = 0.0
 
-    def open(self) -> None:
-        """Nothing to prepare."""
+    def open(self, invitation: str) -> None:
+        """The invitation as it is."""
+        write(invitation)
 
     def tell(self, told: Told) -> None:
         """One line."""
@@ -204,7 +206,7 @@ class Lines:
 class Nothing:
     """Shows nothing."""
 
-    def open(self) -> None:
+    def open(self, invitation: str) -> None:
         """Nothing."""
 
     def tell(self, told: Told) -> None:
@@ -220,6 +222,8 @@ class Nothing:
 def _conclusion(seen: dict[str, int], kept: Path | None) -> str:
     from bridgehead.cli.text import amount
 
-    listed = ", ".join(f"{amount(number)} {kind}" for kind, number in seen.items()) or "nothing yet"
+    # A number stays on the line of what it counts.
+    listed = ", ".join(f"{amount(number)}\xa0{kind}" for kind, number in seen.items()) or "nothing yet"
+    ended = textwrap.fill(f"The demo has ended. Seen: {listed}.", COLUMNS, break_on_hyphens=False)
     where = f"Everything is still in {kept}." if kept else "Nothing of it is left on this machine."
-    return f"\nThe demo has ended. Seen: {listed}.\n{where}\n"
+    return f"\n{ended}\n{where}\n".replace("\xa0", " ")

@@ -16,7 +16,7 @@ from bridgehead.core.statistics import Statistics
 
 WINDOW: Final = 10
 """Samples that a rate is taken over."""
-NO_CONNECTOR: Final = "mailboxes of the organization"
+NO_CONNECTOR: Final = "mailboxes of Contoso"
 """What delivers without a connector."""
 
 

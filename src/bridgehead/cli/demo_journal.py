@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from bridgehead.cli.story_text import event_text
-from bridgehead.cli.text import plain
+from bridgehead.cli.text import plain, width
 from bridgehead.core.tracking import Step
 
 UP: Final = "connector-up"
@@ -29,6 +29,8 @@ COUNTED: Final = frozenset({*Step, UP, DOWN})
 _SILENT: Final = frozenset({Step.RECEIVED, Step.ROUTED})
 """Counted only: each message brings one of both."""
 _FREQUENT: Final = frozenset({Step.DELIVERED, Step.DEFERRED})
+_ANSWER: Final = frozenset({"code", "reply", "reason"})
+_GOES_WELL: Final = frozenset({Step.DELIVERED, Step.REROUTED})
 _WORDS: Final = {UP: "is up again", DOWN: "is down: every attempt to reach a host of it failed"}
 
 
@@ -41,9 +43,19 @@ class Told:
     clock: str
     """`"09:30:00"`, of this machine's time zone."""
     words: str
+    brief: str = ""
+    """What matters most of it, where there is little room; empty: the same."""
 
     def __str__(self) -> str:
-        return f"{self.clock}  {self.kind.removeprefix('connector-'):<9}  {self.words}"
+        return self._line(self.words)
+
+    def line(self, columns: int) -> str:
+        """The event on one line: all of it if it fits, else what matters most of it."""
+        line = str(self)
+        return line if width(line) <= columns else self._line(self.brief or self.words)
+
+    def _line(self, words: str) -> str:
+        return f"{self.clock}  {self.kind.removeprefix('connector-'):<9}  {words}"
 
 
 class Journal:
@@ -70,8 +82,11 @@ class Journal:
         seconds = datetime.fromisoformat(str(event["ts"])).timestamp()
         if kind in _SILENT or (kind in _FREQUENT and self._is_told(event, seconds)):
             return None
-        words = f'"{event.get("connector")}" {_WORDS[kind]}' if kind in _WORDS else event_text(event)
-        return Told(kind, time.strftime("%H:%M:%S", time.localtime(seconds)), plain(words))
+        clock = time.strftime("%H:%M:%S", time.localtime(seconds))
+        if kind in _WORDS:
+            connector = f'"{event.get("connector")}"'
+            return Told(kind, clock, plain(f"{connector} {_WORDS[kind]}"), plain(connector))
+        return Told(kind, clock, plain(event_text(event)), plain(_brief(event)))
 
     def _is_told(self, event: Mapping[str, Any], now: float) -> bool:
         """Whether one of its like was told lately: same step, same connector, at the first attempt or later."""
@@ -80,3 +95,13 @@ class Journal:
             return True
         self._told_at[like] = now
         return False
+
+
+def _brief(event: Mapping[str, Any]) -> str:
+    """Whom it concerns, and the way where all goes well, else the answer."""
+    kept = {"recipient", "recipients"}
+    if event["event"] in _GOES_WELL or not event.get("recipient"):
+        kept.add("connector")
+    if event["event"] not in _GOES_WELL:
+        kept |= _ANSWER
+    return event_text({name: value for name, value in event.items() if name in kept})
