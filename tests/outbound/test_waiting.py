@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.recipient_state import Hold
-from bridgehead.outbound.entry import Entry, Part
+from bridgehead.outbound.entry import Entry, Part, message_of
 from bridgehead.outbound.waiting import Waiting
 
 
@@ -148,9 +148,16 @@ def test_a_sample_lies_evenly_spread_over_what_is_not_held() -> None:
         waiting.add_later(MessageId(number), float(number))
     waiting.unexamined.extend(ids(*range(150, 200)))
     waiting.held[MessageId(500)] = Hold.FROZEN
-    assert waiting.sample(4) == [0, 50, 100, 150]
+    assert [entry // 50 for entry in map(message_of, waiting.sample(4))] == [0, 1, 2, 3]
     assert waiting.sample(1000) == list(range(200))
     assert waiting.sample(0) == []
+
+
+def test_a_sample_does_not_fall_into_step_with_the_mail() -> None:
+    waiting = Waiting()
+    for number in range(150_000):
+        waiting.add_ready(MessageId(number))
+    assert {message_of(entry) % 70 for entry in waiting.sample(1000)} == set(range(70))
 
 
 def test_a_sample_never_has_what_was_taken_out() -> None:
