@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +22,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.cli.calling import called
+from tests.cli.terminal import Terminal
 from tests.peers.child import Child, parent_of, wait_until
 
 PROGRAM = Path(sys.executable).with_name("bridgehead")
@@ -92,6 +98,70 @@ def test_a_signal_ends_it_cleanly(folder: Path, number: signal.Signals) -> None:
     assert [one for one in processes if parent_of(one)] == []
     done = called("queue", "list", "--config", kept / "bridgehead.toml")
     assert done.code in {0, 1}, "what it kept can be looked at afterwards"
+
+
+@pytest.mark.slow
+def test_killed_at_once_it_leaves_no_server_behind(folder: Path) -> None:
+    log, kept = folder / "log", folder / "kept"
+    child = Child([str(PROGRAM), "demo", "--json", "--keep", str(kept)], log)
+    wait_until(lambda: any(kept.glob("mail/*/*/new/*")) or not child.is_running, "mail in a mailbox")
+    processes = child.process_ids()
+    assert len(processes) > 4
+    child.signal(signal.SIGKILL)
+    assert child.wait_exit() == -signal.SIGKILL
+    wait_until(lambda: not any(map(parent_of, processes)), "all processes ended")
+    done = called("queue", "list", "--config", kept / "bridgehead.toml")
+    assert done.code in {0, 1}, "its server ended in order"
+
+
+def set_size(terminal: int, columns: int, lines: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+
+def read_some(terminal: int) -> str:
+    """What a program wrote within half a second; it ends as a terminal does when nobody has it any more."""
+    if not select.select([terminal], [], [], 0.5)[0]:
+        return ""
+    try:
+        return os.read(terminal, 65_536).decode()
+    except OSError:
+        return ""
+
+
+@pytest.mark.slow
+def test_the_live_picture_follows_the_size_of_a_real_terminal(folder: Path) -> None:
+    master, slave = pty.openpty()
+    set_size(master, 80, 24)
+    shown = Terminal(80, 24)
+    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    program = subprocess.Popen(
+        [str(PROGRAM), "demo", "--seconds", "8"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env={**environment, "TERM": "xterm", "TMPDIR": str(folder)},
+        start_new_session=True,
+    )
+    os.close(slave)
+    small: list[str] = []
+    try:
+        while program.poll() is None:
+            shown.feed(read_some(master))
+            if not small and any("northwind.example" in line and line[2:3] == ":" for line in shown.screen):
+                small = shown.screen
+                set_size(master, 130, 40)
+                shown.resize(130, 40)
+        while text := read_some(master):
+            shown.feed(text)
+    finally:
+        program.kill()
+        os.close(master)
+    assert program.returncode == 0
+    for screen in (small, shown.screen):
+        assert sum(line.startswith("Bridgehead demo") for line in screen) == 1
+        assert "connector              link  waiting  delivered  a second  deferred  failed" in screen
+    assert any(line.startswith("The demo has ended.") for line in shown.screen)
+    assert all("--config" in line for line in shown.wraps)
 
 
 def test_a_folder_that_holds_something_is_not_written_to(tmp_path: Path) -> None:

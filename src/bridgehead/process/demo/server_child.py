@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +17,8 @@ STOP_SECONDS: Final = 12.0
 LINE_MAX: Final = 1024 * 1024
 """Octets of one log line; a routing decision takes some thousand."""
 TAIL_LINES: Final = 20
+_PR_SET_PDEATHSIG: Final = 1
+"""Of <linux/prctl.h>."""
 
 
 class ServerChild:
@@ -27,7 +32,10 @@ class ServerChild:
 
     @classmethod
     async def start(cls, configuration: Path) -> Self:
-        """Start it, out of reach of a ^C at the terminal: the demo ends it when its senders have stopped."""
+        """Start it, out of reach of a ^C at the terminal: the demo ends it when its senders have stopped.
+
+        It also ends by itself when this process is gone, however that came about; call it on the main thread.
+        """
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridgehead.cli.main", "serve", "--json", "--config", str(configuration)),
             stdin=asyncio.subprocess.DEVNULL,
@@ -35,6 +43,7 @@ class ServerChild:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
             limit=LINE_MAX,
+            preexec_fn=_end_with(os.getpid()),
         )
         return cls(process)
 
@@ -64,3 +73,15 @@ class ServerChild:
         """End it at once; its workers end when they miss it."""
         if self._process.returncode is None:
             self._process.kill()
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """What a child does before it becomes the server: have the kernel send SIGTERM when its parent ends."""
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def tie() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)  # it ended before we asked
+
+    return tie
