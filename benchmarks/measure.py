@@ -1,25 +1,26 @@
-"""What `benchmarks/relay.py` measures: messages at the sink, seconds, processor time, the disk's fdatasync."""
+"""One load through one relay: messages at the sink, seconds, processor time, and the disk's fdatasync."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from benchmarks.processes import ProcessIds, rest
 from tests.peers.child import free_port, greets, program, wait_until
 
-TICKS = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).resolve().parent.parent
 POLL_SECONDS = 0.005
 STALL_SECONDS = 30.0
 """With no message arriving for so long the run has failed."""
-QUIET_SECONDS = 0.5
-QUIET_SECONDS_MAX = 15.0
-"""After the last message a relay may still delete and log; its processor time counts until it rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,44 @@ class Load:
     """What is sent in one run."""
 
     count: int
-    sessions: int
-    size: int
-    """Octets of the body; smtp-source adds some header lines."""
-    reconnect: bool
+    sessions: int = 50
+    size: int = 4096
+    """Octets of the body; the sender adds some header lines."""
+    reconnect: bool = False
     """A new connection for each message instead of sessions that are kept open."""
+    tls: bool = False
+    recipients: int = 1
+    """Of each message."""
+    domains: int = 1
+    """Among which the recipients are spread."""
+    rate: float = 0.0
+    """Messages offered a second; 0: as fast as they are taken."""
+    pipelining: bool = False
+
+    @property
+    def deliveries(self) -> int:
+        """Recipients of all messages."""
+        return self.count * self.recipients
+
+    def command(self, port: int) -> list[str]:
+        """The sender: Debian's smtp-source where it can express the load, else ours."""
+        is_plain = not (self.tls or self.rate or self.pipelining) and self.domains == 1
+        return self._smtp_source(port) if is_plain else self._own_sender(port)
+
+    def _smtp_source(self, port: int) -> list[str]:
+        command = [program("smtp-source"), "-s", str(self.sessions), "-m", str(self.count), "-l", str(self.size)]
+        if not self.reconnect:
+            command.append("-d")
+        if self.recipients > 1:
+            command += ["-r", str(self.recipients)]
+        return [*command, "-f", "sender@client.test", "-t", "recipient@destination.test", f"127.0.0.1:{port}"]
+
+    def _own_sender(self, port: int) -> list[str]:
+        command = [sys.executable, "-m", "benchmarks.sender", "--port", str(port), "--count", str(self.count)]
+        command += ["--sessions", str(self.sessions), "--size", str(self.size), "--rate", str(self.rate)]
+        command += ["--recipients", str(self.recipients), "--domains", str(self.domains)]
+        switches = {"--tls": self.tls, "--reconnect": self.reconnect, "--pipelining": self.pipelining}
+        return command + [switch for switch, is_on in switches.items() if is_on]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +82,10 @@ class Run:
     system_us: float
     missing: int
     """Messages that were accepted and never reached the sink; must be 0 (negative: duplicates)."""
+    transactions: int = 0
+    """At the sink."""
+    sender: dict[str, float] = field(default_factory=dict)
+    """What our own sender reports; empty with smtp-source."""
 
     @property
     def cpu_us(self) -> float:
@@ -56,35 +94,53 @@ class Run:
 
 
 class CountingSink:
-    """Debian's smtp-sink, which prints a running counter; `messages` is the newest value it printed."""
+    """A next hop in a process of its own, which prints running counters: Debian's smtp-sink unless told otherwise."""
 
-    def __init__(self) -> None:
-        """Start it on a free loopback port."""
-        self.port = free_port()
-        command = [program("smtp-sink"), "-c", "-m", "2000"]
-        if os.geteuid() == 0:
-            command += ["-u", "nobody"]
-        self._process = subprocess.Popen(
-            [*command, f"127.0.0.1:{self.port}", "1000"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+    def __init__(self, port: int = 0, own: Sequence[str] | None = None) -> None:
+        """Start it on a loopback port (0: a free one); `own` takes our own sink, with these options."""
+        self.port = port or free_port()
+        line = self._smtp_sink() if own is None else self._own_sink(own)
+        self._process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
         assert self._process.stdout is not None
         self._output = self._process.stdout.fileno()
         os.set_blocking(self._output, False)
-        self._seen = 0
-        wait_until(lambda: greets(self.port), "smtp-sink greets")
+        self._seen = {b"mesg": 0, b"rcpt": 0}
+        self._cut = b""
+        wait_until(lambda: greets(self.port), "the sink greets")
+
+    def _own_sink(self, options: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "benchmarks.sink", "--port", str(self.port), *options]
+
+    def _smtp_sink(self) -> list[str]:
+        words = [program("smtp-sink"), "-c", "-m", "2000"]
+        if os.geteuid() == 0:
+            words += ["-u", "nobody"]
+        return [*words, f"127.0.0.1:{self.port}", "1000"]
 
     def messages(self) -> int:
-        """Messages received until now; reads what was printed since the last call."""
+        """Transactions until now; reads what was printed since the last call."""
+        self._read()
+        return self._seen[b"mesg"]
+
+    def recipients(self) -> int:
+        """Recipients of those; smtp-sink does not say."""
+        self._read()
+        return self._seen[b"rcpt"]
+
+    def _read(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while text := os.read(self._output, 1 << 20):
-                whole = text.rpartition(b"\r")[0]
-                number = whole.rpartition(b"mesg=")[2].split(b"\r")[0]
-                if number.strip().isdigit():
-                    self._seen = int(number)
-        return self._seen
+                whole, _, self._cut = (self._cut + text).rpartition(b"\r")
+                for name, number in re.findall(rb"(mesg|rcpt)=(\d+)", whole.rpartition(b"\r")[2]):
+                    self._seen[name] = int(number)
+
+    def end(self) -> None:
+        """SIGTERM, and wait: ours writes its delays then."""
+        self._process.terminate()
+        self._process.communicate()
 
     def stop(self) -> None:
-        """End it."""
+        """End it at once."""
         self._process.kill()
         self._process.communicate()
 
@@ -96,73 +152,54 @@ class Passage:
     accepted: float
     delivered: float
     arrived: int
+    """Recipients, where the sink counts them; else messages."""
+    transactions: int
+    sender: dict[str, float]
+    """What our own sender reports; empty with smtp-source."""
 
 
-def send(port: int, load: Load, count: int, sink: CountingSink) -> Passage:
-    """Send `count` messages with Debian's smtp-source and watch the sink; gives up when nothing arrives any more."""
-    command = [program("smtp-source"), "-s", str(min(load.sessions, count)), "-m", str(count), "-l", str(load.size)]
-    if not load.reconnect:
-        command.append("-d")
-    command += ["-f", "sender@client.test", "-t", "recipient@destination.test", f"127.0.0.1:{port}"]
-    already = newest = sink.messages()
+class VoidRunError(Exception):
+    """A run that is void; its text says why."""
+
+
+def send(port: int, load: Load, sink: CountingSink) -> Passage:
+    """Send a load and watch the sink; gives up when nothing arrives any more."""
+    count = sink.recipients if load.domains > 1 or load.recipients > 1 else sink.messages
+    already = newest = count()
+    transactions = sink.messages()
     start = moment = time.perf_counter()
     accepted = 0.0
-    with subprocess.Popen(command) as client:
-        while not accepted or newest < already + count:
+    with subprocess.Popen(load.command(port), stdout=subprocess.PIPE, cwd=ROOT) as client:
+        while not accepted or newest < already + load.deliveries:
             time.sleep(POLL_SECONDS)
             now = time.perf_counter()
-            if (seen := sink.messages()) != newest:
+            if (seen := count()) != newest:
                 newest, moment = seen, now
             if not accepted and client.poll() is not None:
                 accepted = now - start
             if now - moment > STALL_SECONDS:
                 client.kill()
                 break
-        assert client.wait() == 0, f"smtp-source failed; {newest - already} of {count} messages arrived"
-    return Passage(accepted, moment - start, newest - already)
+        assert client.stdout is not None
+        said = client.stdout.read()
+        if client.wait() != 0:
+            raise VoidRunError(f"the sender failed; {newest - already} of {load.deliveries} arrived: {said.decode()}")
+    report = json.loads(said) if said.startswith(b"{") else {}
+    if report:  # its interpreter's start is no part of the load; perf_counter is CLOCK_MONOTONIC too
+        accepted, start = report["ended"] - report["began"], report["began"]
+    return Passage(accepted, moment - start, newest - already, sink.messages() - transactions, report)
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessorTime:
-    """User and system seconds of a tree of processes, those that ended included."""
-
-    user: float
-    system: float
-
-    @property
-    def total(self) -> float:
-        """Both."""
-        return self.user + self.system
+def warm_up(port: int, load: Load, sink: CountingSink) -> None:
+    """5 % of the load, so that caches are filled, processes forked and connections open."""
+    send(port, replace(load, count=max(min(load.sessions, load.count), load.count // 20), rate=0.0), sink)
 
 
-def processor_time(process_ids: Sequence[int]) -> ProcessorTime:
-    """Sum over these processes and their children that were waited for."""
-    user = system = 0
-    for process_id in process_ids:
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-            user += int(fields[11]) + int(fields[13])
-            system += int(fields[12]) + int(fields[14])
-    return ProcessorTime(user / TICKS, system / TICKS)
-
-
-def rest(process_ids: Callable[[], list[int]]) -> ProcessorTime:
-    """Wait until the tree uses (nearly) no processor time, and return what it has used."""
-    deadline = time.monotonic() + QUIET_SECONDS_MAX
-    used = processor_time(process_ids())
-    while time.monotonic() < deadline:
-        time.sleep(QUIET_SECONDS)
-        before, used = used, processor_time(process_ids())
-        if used.total - before.total <= 0.02 * QUIET_SECONDS + 1 / TICKS:
-            break
-    return used
-
-
-def measure(relay: str, port: int, process_ids: Callable[[], list[int]], sink: CountingSink, load: Load) -> Run:
+def measure(relay: str, port: int, process_ids: ProcessIds, sink: CountingSink, load: Load) -> Run:
     """Warm the relay up, send the load through it, and return the figures."""
-    send(port, load, max(load.sessions, load.count // 20), sink)
+    warm_up(port, load, sink)
     before = rest(process_ids)
-    passage = send(port, load, load.count, sink)
+    passage = send(port, load, sink)
     after = rest(process_ids)
     per_message = 1e6 / load.count
     return Run(
@@ -171,7 +208,9 @@ def measure(relay: str, port: int, process_ids: Callable[[], list[int]], sink: C
         delivered_per_second=passage.arrived / passage.delivered,
         user_us=(after.user - before.user) * per_message,
         system_us=(after.system - before.system) * per_message,
-        missing=load.count - passage.arrived,
+        missing=load.deliveries - passage.arrived,
+        transactions=passage.transactions,
+        sender=passage.sender,
     )
 
 

@@ -24,7 +24,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.measure import CountingSink, Load, Run, disk_sync_ms, measure
-from benchmarks.relays import BridgeheadRelay, OtherRelay, PostfixRelay, StartRelay, Workplace
+from benchmarks.relays import BridgeheadRelay, OtherRelay, Plan, PostfixRelay, StartRelay, Workplace
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 ROW = "{:<12} {:>5} {:>12} {:>12} {:>10} {:>8} {:>8} {:>8}"
@@ -59,11 +59,7 @@ def missing(options: argparse.Namespace) -> list[str]:
 
 def relays(options: argparse.Namespace) -> dict[str, StartRelay]:
     """The relays of this run in their order within a round."""
-    bridgehead = partial(BridgeheadRelay, workers=options.workers, volatile=options.tmpfs)
-    chosen: dict[str, StartRelay] = {
-        "bridgehead": bridgehead,
-        "postfix": partial(PostfixRelay, sessions=options.sessions),
-    }
+    chosen: dict[str, StartRelay] = {"bridgehead": BridgeheadRelay, "postfix": PostfixRelay}
     if options.only:
         chosen = {options.only: chosen[options.only]}
     for name, command in options.also:
@@ -71,11 +67,11 @@ def relays(options: argparse.Namespace) -> dict[str, StartRelay]:
     return chosen
 
 
-def one_run(name: str, start: StartRelay, place: Path, load: Load) -> Run:
+def one_run(name: str, start: StartRelay, place: Path, load: Load, plan: Plan) -> Run:
     """A fresh relay with an empty queue, and a fresh sink."""
     workplace, sink = Workplace(place), CountingSink()
     try:
-        relay = start(workplace.path / name, sink.port)
+        relay = start(workplace.path / name, sink.port, plan)
         try:
             return measure(name, relay.port, relay.process_ids, sink, load)
         finally:
@@ -123,6 +119,7 @@ def main(words: list[str] | None = None) -> int:
         print("\n".join(lacks), file=sys.stderr)
         return 1
     load = Load(options.count, options.sessions, options.size, options.reconnect)
+    plan = Plan(options.sessions, options.tmpfs, workers=options.workers)
     place = Path("/dev/shm") if options.tmpfs else options.directory
     print(f"{load.count} messages of {load.size} octets, {load.sessions} sessions", end="")
     print(", new connection each" if load.reconnect else " kept open", f"on {place}, {os.cpu_count()} CPU cores")
@@ -132,7 +129,7 @@ def main(words: list[str] | None = None) -> int:
     for number in range(1, options.rounds + 1):
         print(f"-- round {number}: fdatasync {disk_sync_ms(place):.2f} ms, load {os.getloadavg()[0]:.2f}")
         for name, start in relays(options).items():
-            run = one_run(name, start, place, load)
+            run = one_run(name, start, place, load, plan)
             runs.setdefault(name, []).append(run)
             print_run(str(number), run)
     medians = {name: middle(found) for name, found in runs.items()}

@@ -1,4 +1,4 @@
-"""The relays that `benchmarks/relay.py` compares: how each is configured, started, watched and ended.
+"""The relays that are compared: how each is configured, started, watched and ended.
 
 All of them take mail on one loopback port and hand everything to one smart host on another, with their durable state
 below one directory on the disk that is measured.
@@ -10,6 +10,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -34,8 +35,45 @@ POSTFIX_SETTINGS = {
     "maximal_backoff_time": "4000s",
     "queue_run_delay": "300s",
     "smtpd_client_connection_count_limit": "0",
+    "message_size_limit": "0",
 }
 """Variations of these (concurrency, connection cache, flow delay) were tried; none was faster beyond noise."""
+
+
+POSTFIX_TLS = {
+    "smtpd_tls_security_level": "may",
+    "smtp_tls_security_level": "encrypt",
+    "smtpd_tls_loglevel": "0",
+    # Connections with TLS are kept too, which needs tlsproxy.
+    "smtp_tls_connection_reuse": "yes",
+}
+POSTFIX_NEW_CONNECTIONS = {
+    "smtp_connection_cache_destinations": "",
+    "smtp_connection_cache_on_demand": "no",
+    "smtp_tls_connection_reuse": "no",
+}
+POSTFIX_SERVICES = "tlsproxy unix - - n - 0 tlsproxy\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a profile asks of the relays beside the smart host; every relay is set up for the same."""
+
+    sessions: int = 50
+    """Client sessions at once."""
+    volatile: bool = False
+    """The state lies in memory."""
+    tls: Path | None = None
+    """Folder with `cert.pem` and `key.pem`: STARTTLS is offered to clients and required of the smart host."""
+    keeps_connections: bool = True
+    """Connections to the smart host carry more than one message."""
+    workers: int = 0
+    """Bridgehead's; 0 is one per CPU core."""
+    console: bool = False
+    """Bridgehead's console runs, as it does by default."""
+    name_server: int = 0
+    """Port of a DNS server: deliver by MX to `mail_port` instead of to the smart host."""
+    mail_port: int = 0
 
 
 class Relay(Protocol):
@@ -55,35 +93,67 @@ class Relay(Protocol):
 class BridgeheadRelay:
     """Bridgehead with everything that is on by default; only the console's port is left closed."""
 
-    def __init__(self, directory: Path, sink: int, workers: int, volatile: bool) -> None:
+    def __init__(self, directory: Path, sink: int, plan: Plan) -> None:
         """Write the configuration and start."""
-        self._server = Bridgehead(directory)
-        more = smart_host(
-            sink,
-            f"[connector.limits]\nconnections = {CONNECTIONS}\nconnections_per_domain = {CONNECTIONS}\n"
-            f"messages_per_connection = {MESSAGES_PER_CONNECTION}",
+        self.server = Bridgehead(directory)
+        per_connection = MESSAGES_PER_CONNECTION if plan.keeps_connections else 1
+        self.server.configure(
+            "" if plan.name_server else self._connector(sink, plan, per_connection),
+            virtual_server=self._virtual_server(plan),
+            delivery=f'dns_servers = ["127.0.0.1:{plan.name_server}"]' if plan.name_server else "",
+            workers=plan.workers,
+            console=f"127.0.0.1:{free_port()}" if plan.console else "",
+            volatile=plan.volatile,
         )
-        messages = f"[virtual_server.messages]\nmessages_per_connection = {MESSAGES_PER_CONNECTION}\n"
-        self._server.configure(more, virtual_server=messages, workers=workers, volatile=volatile)
-        self._server.start()
-        self.port = self._server.port
+        self.start()
+        self.port = self.server.port
+
+    def _connector(self, sink: int, plan: Plan, per_connection: int) -> str:
+        limits = (
+            f"[connector.limits]\nconnections = {CONNECTIONS}\nconnections_per_domain = {CONNECTIONS}\n"
+            f"messages_per_connection = {per_connection}\n"
+        )
+        security = '[connector.security]\ntls = "require"\n' if plan.tls else ""
+        return smart_host(sink, limits + security)
+
+    def _virtual_server(self, plan: Plan) -> str:
+        text = ""
+        if plan.name_server:
+            text += f"outbound_port = {plan.mail_port}\n"
+        if plan.tls:
+            text += f'tls = {{ certificate = "{plan.tls}/cert.pem", key = "{plan.tls}/key.pem" }}\n'
+        return text + f"[virtual_server.messages]\nmessages_per_connection = {MESSAGES_PER_CONNECTION}\n"
+
+    def start(self) -> None:
+        """Start, again if it was stopped; returns when it greets, which it does once its backlog is read."""
+        self.server.start()
 
     def process_ids(self) -> list[int]:
         """Supervisor and workers."""
-        return self._server.running.process_ids()
+        return self.server.running.process_ids()
 
     def stop(self) -> None:
         """End it with SIGTERM."""
-        self._server.terminate()
+        self.server.terminate()
 
 
 class PostfixRelay:
     """Debian's Postfix; what differs from its defaults is `POSTFIX_SETTINGS`, in favour of speed."""
 
-    def __init__(self, directory: Path, sink: int, sessions: int) -> None:
+    def __init__(self, directory: Path, sink: int, plan: Plan) -> None:
         """Write the configuration and start; every session may have a server process of its own."""
-        settings = {**POSTFIX_SETTINGS, **relay_settings(sink), "default_process_limit": str(max(100, 2 * sessions))}
-        self._server = PrivatePostfix(directory, settings, smtpd_limit=max(100, sessions + 10))
+        settings = {
+            **POSTFIX_SETTINGS,
+            **relay_settings(sink),
+            "default_process_limit": str(max(100, 2 * plan.sessions)),
+        }
+        if plan.tls:
+            settings |= {**POSTFIX_TLS, "smtpd_tls_cert_file": f"{plan.tls}/cert.pem"}
+            settings["smtpd_tls_key_file"] = f"{plan.tls}/key.pem"
+        if not plan.keeps_connections:
+            settings |= POSTFIX_NEW_CONNECTIONS
+        limit = max(100, plan.sessions + 10)
+        self._server = PrivatePostfix(directory, settings, POSTFIX_SERVICES, smtpd_limit=limit)
         self._server.start()
         self.port = self._server.port
 
@@ -99,7 +169,7 @@ class PostfixRelay:
 class OtherRelay:
     """Any relay that a command starts in the foreground; `{port}`, `{sink}` and `{directory}` in it are filled in."""
 
-    def __init__(self, directory: Path, sink: int, command: str) -> None:
+    def __init__(self, directory: Path, sink: int, _plan: Plan, *, command: str) -> None:
         """Start the command; it must listen on `{port}` and send to `{sink}`."""
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -116,8 +186,8 @@ class OtherRelay:
         self._child.kill_all()
 
 
-StartRelay = Callable[[Path, int], Relay]
-"""From an empty directory and the smart host's port to a running relay."""
+StartRelay = Callable[[Path, int, Plan], Relay]
+"""From an empty directory, the smart host's port and what the profile asks for to a running relay."""
 
 
 class Workplace:
