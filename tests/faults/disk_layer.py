@@ -75,6 +75,7 @@ def environment(library: Path, root: Path, *, record: Path | None = None, fail: 
 def record(library: Path, root: Path, *words: str, fail: Path | None = None) -> list[Entry]:
     """Run a module of the tests, `words` behind `python -m`, and return what it did below `root`."""
     log = root.with_name(root.name + ".record")
+    log.unlink(missing_ok=True)
     subprocess.run(
         [sys.executable, "-m", *words],
         env=environment(library, root, record=log, fail=fail),

@@ -6,7 +6,7 @@ when it starts again:
 * what was synced is there: the content of a file by fsync of the file, its name by fsync of its folder;
 * of what was not, each 512-octet sector of each write, each change of a size, each name that came, went or changed
   is there or not, whatever came before or after it;
-* after a failed fsync what was not synced is never written (as Linux does), until it is written anew;
+* after a failed fsync of a file what was not synced is never written (as Linux does), until it is written anew;
 * the shared memory of SQLite (`-shm`) is gone, or full of garbage.
 
 That is more than most file systems allow themselves, and all that POSIX promises.
@@ -140,7 +140,9 @@ class Volume:
             case Kind.SYNC:
                 self._synced(entry).sync()
             case Kind.SYNC_FAILED:
-                self._synced(entry).pending.clear()
+                node = self._synced(entry)
+                if isinstance(node, File):
+                    node.pending.clear()
             case Kind.RENAME | Kind.LINK:
                 self._rename_or_link(entry)
             case Kind.MAKE_FOLDER:

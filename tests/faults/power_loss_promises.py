@@ -26,10 +26,13 @@ PROBE = 1 << 40
 class Promises:
     """What was submitted and what was promised so far, taken from marks."""
 
-    states: list[Messages] = field(default_factory=lambda: [{}])
-    """After so many submissions."""
+    submitted: list[list[list[Any]]] = field(default_factory=list)
     durable: int = 0
-    """Index into `states` of what was promised."""
+    failed: int = 0
+    is_disk_good: bool = True
+    """Else some of what is on its way may have failed, unheard."""
+    _settled: list[Messages] = field(default_factory=lambda: [{}])
+    """What a spool may hold if nothing is on its way. More than one thing, where a submission failed."""
     _rest: bytes = b""
 
     def note(self, text: bytes) -> None:
@@ -38,15 +41,29 @@ class Promises:
         for line in lines:
             match json.loads(line):
                 case ["submit", changes]:
-                    self.states.append(_after(self.states[-1], changes))
+                    self.submitted.append(changes)
                 case ["durable"]:
+                    self._settled = [_after(held, self._next()) for held in self._settled]
                     self.durable += 1
+                case ["failed"]:
+                    self._settled = _with_or_without(self._settled, self._next())
+                    self.failed += 1
                 case other:
                     raise AssertionError(f"a victim said {other}")
 
     def allowed(self) -> list[Messages]:
-        """What a spool may hold now."""
-        return self.states[self.durable :]
+        """What a spool may hold now: submissions on their way hold or not, and none before those ahead of it."""
+        allowed, latest = self._settled, self._settled
+        for changes in self.submitted[self.durable + self.failed :]:
+            if not self.is_disk_good:
+                allowed = _with_or_without(allowed, changes)
+            else:
+                latest = [_after(held, changes) for held in latest]
+                allowed = [*allowed, *latest]
+        return allowed
+
+    def _next(self) -> list[list[Any]]:
+        return self.submitted[self.durable + self.failed]
 
 
 async def found_in(state_dir: Path) -> Messages:
@@ -66,6 +83,15 @@ async def found_in(state_dir: Path) -> Messages:
     assert spool.statistics().damaged == 0
     assert not (state_dir / "damaged").exists()
     assert len(list((state_dir / "spool" / "p0.bodies").iterdir())) == large
+    return found
+
+
+def _with_or_without(held: list[Messages], changes: list[list[Any]]) -> list[Messages]:
+    found = list(held)
+    for one in held:
+        after = _after(one, changes)
+        if after not in found:
+            found.append(after)
     return found
 
 

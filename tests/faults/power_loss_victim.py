@@ -13,11 +13,13 @@ import sqlite3
 import sys
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from bridgehead.core.envelope import MessageId
+from bridgehead.core.error import MachineError
 from bridgehead.core.recipient_state import RecipientState
 from bridgehead.spool import body_files, writer
 from bridgehead.spool.adopt import adopt
@@ -51,7 +53,7 @@ class Life:
             if step in {5, 10}:
                 await self.spool.close()
                 self.spool = SqliteSpool(self.state_dir, 0, self.disk)
-                assert {int(entry.message_id) for entry in self.spool.recover()} == self.live
+                self.recovered()
             await self.submit_several(self.draw.choice((1, 1, 2, 5)))
             if step == 7:
                 await self.submit_all([Remove(MessageId(number)) for number in sorted(self.live)])
@@ -66,11 +68,19 @@ class Life:
             await self.spool.load(MessageId(self.draw.choice(sorted(self.live))))
         given_up.discard()
         for one in waiting:
-            assert await one is None
+            self.result(await one)
 
     async def submit_all(self, changes: Sequence[Change]) -> None:
         """One submission, waited for."""
-        assert await self.submit(changes) is None
+        self.result(await self.submit(changes))
+
+    def recovered(self) -> None:
+        """Look at what a start finds."""
+        assert {int(entry.message_id) for entry in self.spool.recover()} == self.live
+
+    def result(self, error: Exception | None) -> None:
+        """Look at what a submission came to."""
+        assert error is None
 
     def submit(self, changes: Sequence[Change]) -> asyncio.Future[Exception | None]:
         """Mark and submit; the future has what `done` was called with."""
@@ -162,6 +172,24 @@ async def adopt_other(folder: Path, _seed: int) -> None:
     adopt(folder / "state", 0, 1)
 
 
+class HardLife(Life):
+    """A life on a disk that fails now and then: what is found at a start counts, whatever was hoped for."""
+
+    def recovered(self) -> None:
+        self.live = {int(entry.message_id) for entry in self.spool.recover()}
+
+    def result(self, error: Exception | None) -> None:
+        assert error is None or isinstance(error, OSError | sqlite3.Error), error
+
+
+async def live_hard(folder: Path, seed: int) -> None:
+    """A life that ends where the disk does not let a spool be opened, as a worker would, and goes on after it."""
+    for _ in range(2):
+        with suppress(MachineError):
+            await HardLife(folder, seed).run()
+            return
+
+
 class CarelessDisk(Disk):
     """A disk that forgets one of the things that make mail durable."""
 
@@ -186,7 +214,7 @@ async def live_carelessly(folder: Path, forgets: str) -> None:
     await Life(folder, 1, CarelessDisk(forgets)).run()
 
 
-SCENES: Final = {"live": live, "recover": recover, "adopt": adopt_other}
+SCENES: Final = {"live": live, "live-hard": live_hard, "recover": recover, "adopt": adopt_other}
 CARELESS: Final = ("rows", "contents", "names")
 
 

@@ -133,7 +133,7 @@ def broken(*_: object) -> None:
     raise DefectError("a mistake of ours")
 
 
-@pytest.mark.parametrize("step", ["_gather", "_commit", "_remove_files", "_tidy", "_mend"])
+@pytest.mark.parametrize("step", ["_gather", "_commit", "_remove_files", "_tidy", "_end_if_damaged"])
 async def test_a_defect_outside_a_commit_answers_all_that_waits_and_tells_the_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -67,10 +67,10 @@ Done: TypeAlias = Callable[[Exception | None], None]
 
 
 class SpoolLostError(BridgeheadError):
-    """A defect of ours ended what writes the spool: nothing becomes durable any more. The process has to end."""
+    """What writes the spool met a defect of ours, or damage: nothing is made durable, and the process has to end."""
 
     def __init__(self, path: Path, defect: Exception) -> None:
-        super().__init__(f"nothing writes {path} any more ({type(defect).__name__}: {defect}); no mail in it is lost")
+        super().__init__(f"nothing writes {path} any more ({type(defect).__name__}: {defect}): this worker ends")
         self.path = path
         self.defect = defect
 

@@ -52,6 +52,8 @@ class Partition:
             connection = open_or_salvage(self.path, self.quarantine)
             if self._suspect.exists():
                 connection = self.salvage(connection, "damage was met while it was in use")
+            _settle(connection)
+            Disk().sync_folder(self.path.parent)  # the log's name: SQLite syncs it, but is silent where that fails
         except (sqlite3.Error, OSError) as error:
             raise MachineError(f"cannot open {self.path}: {error}") from error
         return connection
@@ -74,6 +76,19 @@ class Partition:
     @property
     def _suspect(self) -> Path:
         return self.path.with_suffix(".suspect")
+
+
+def _settle(connection: sqlite3.Connection) -> None:
+    """Make durable what the log holds, and begin it anew.
+
+    The process before this one may have ended between a write and its sync, or after a sync that failed: what is read
+    back then is in memory, but perhaps not on the disk, and commits that follow it in the log would not be either.
+    """
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:  # on a full disk outcomes still find room in the log
+            raise
 
 
 def _sync_names(folder: Path) -> None:

@@ -178,7 +178,14 @@ class SqliteSpool:
 
     def _started_writer(self) -> Writer:
         if self._writer is None:
-            place = Place(self._partition.path, self._disk, asyncio.get_running_loop(), self._committed, self._lost)
+            place = Place(
+                self._partition.path,
+                self._disk,
+                asyncio.get_running_loop(),
+                self._committed,
+                self._partition.mark_suspect,
+                self._lost,
+            )
             assert self._connection is not None
             self._writer = Writer(place, self._connection)
             self._connection = None

@@ -4,13 +4,14 @@ The order for each batch: fsync of the new body files and of their folder, one s
 one transaction), the word to the event loop, then the files of removed messages. A batch that fails is tried again
 one submission at a time, so that one bad submission does not fail its neighbours.
 
-No `done(None)` ever follows a failed fsync: SQLite leaves the failed frames out of its log and writes them anew, and
-after any fault that is not the submission's own the connection is opened afresh. One gap remains: if power fails
-right after a failed commit, the submission may be found whole although `done` reported an error; that is a duplicate,
-as the client was told to come back.
+No `done(None)` ever follows a failed fsync. A body is not synced twice, and the connection stays open: it knows which
+frames of its log failed, leaves them out, and writes the next ones over them. A new connection would read the log
+as it seems to be, and build on frames that never reached the disk. One gap remains: if the process ends right after a
+failed commit, the submission may be found whole although `done` reported an error; that is a duplicate, as the
+client was told to come back. So the files of such a submission stay until a later commit holds.
 
-A defect of ours ends the thread, never silently: it is logged, every submission that still waits gets a
-`SpoolLostError`, and so does the owner, whose process has to end.
+A defect of ours, or damage in the database, ends the thread, never silently: it is logged, every submission that
+still waits gets a `SpoolLostError`, and so does the owner, whose process has to end.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS, Change, Done, SpoolLostError
 from bridgehead.spool.disk import Disk, Value
-from bridgehead.spool.schema import COLUMNS, STATEMENT_ROWS_MAX, blanks_for, change_statement, connect_owner
+from bridgehead.spool.schema import COLUMNS, STATEMENT_ROWS_MAX, blanks_for, change_statement
 
 log: Final = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ _BATCH_VALUES_MAX: Final = STATEMENT_ROWS_MAX * COLUMNS
 _ROW_BYTES: Final = 8 * 1024
 """What a row writes beside its body: the leaf, the list of free pages, the table of pointers. A rough mean."""
 _IDLE_SECONDS: Final = 0.25
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FREE_PAGES_KEPT: Final = 4096
 """Pages of 4 KB left for new mail when a backlog has drained; the rest goes back to the file system."""
 _VACUUM_PAGES: Final = 1024
@@ -78,8 +80,10 @@ class Place:
     loop: asyncio.AbstractEventLoop
     committed: Callable[[Results], None]
     """Called on the loop after each batch, in order of the batches."""
+    suspect: Callable[[], None]
+    """Called by the thread where it meets damage: the next start is to salvage the partition."""
     lost: Callable[[SpoolLostError], None]
-    """Called on the loop, once, when the thread ended by a defect and every submission had its error."""
+    """Called on the loop, once, when the thread ended before its time and every submission had its error."""
 
 
 class Writer:
@@ -87,7 +91,7 @@ class Writer:
 
     def __init__(self, place: Place, connection: sqlite3.Connection) -> None:
         self._place = place
-        self._connection: sqlite3.Connection | None = connection
+        self._connection = connection
         self._waiting: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"spool {place.path.stem}", daemon=True)
         self._stopped: asyncio.Future[None] = place.loop.create_future()
@@ -96,6 +100,8 @@ class Writer:
         """Why nothing becomes durable any more. The event loop's."""
         self._batch: list[Submission] = []
         """What the thread took and has not answered for."""
+        self._doubtful_files: list[Path] = []
+        """Of submissions that failed, and may hold again if the process ends before the next commit."""
         self._is_busy = False
         """Submissions come faster than one a commit: it pays to wait for more of them."""
         self._is_restless = False
@@ -128,7 +134,7 @@ class Writer:
         try:
             self._work()
         except Exception as defect:
-            log.critical("the writer of a spool ended by a defect", exc_info=True, extra={"event": "spool-lost"})
+            log.critical("the writer of a spool has to end", exc_info=True, extra={"event": "spool-lost"})
             self._close()
             self._tell(self._answer_for_all, SpoolLostError(self._place.path, defect))
         else:
@@ -172,51 +178,82 @@ class Writer:
         self._stopping = True
 
     def _commit(self, batch: list[Submission]) -> Results:
-        """Make a batch durable; if it fails as a whole, each submission by itself."""
+        """Make a batch durable: bodies in files first, then all rows."""
+        if not any(submission.new_files for submission in batch):
+            return self._commit_rows(batch)
+        errors = self._sync_bodies(batch)
+        rows = iter(self._commit_rows([one for one, error in zip(batch, errors, strict=True) if error is None]))
+        return [next(rows) if error is None else (one, error) for one, error in zip(batch, errors, strict=True)]
+
+    def _sync_bodies(self, batch: list[Submission]) -> list[Exception | None]:
+        """Wait until the bodies are on the disk, and say whose are not.
+
+        A sync that failed is final: the next one may succeed although what the first left behind is never written.
+        """
+        disk = self._place.disk
+        errors: list[Exception | None] = []
+        for submission in batch:
+            try:
+                for path in submission.new_files:
+                    disk.sync_file(path)
+            except Exception as error:  # noqa: BLE001  whatever it was, this body does not hold, and the thread must live
+                errors.append(error)
+            else:
+                errors.append(None)
+        good = [submission for submission, error in zip(batch, errors, strict=True) if error is None]
+        try:
+            for folder in {path.parent for submission in good for path in submission.new_files}:
+                disk.sync_folder(folder)
+        except Exception as failure:  # noqa: BLE001  as above
+            return [error or (failure if one.new_files else None) for one, error in zip(batch, errors, strict=True)]
+        return errors
+
+    def _commit_rows(self, batch: list[Submission]) -> Results:
+        """Write rows in one transaction; if that fails as a whole, each submission by itself."""
+        if not batch:
+            return []
         try:
             self._write(batch)
         except Exception as error:  # noqa: BLE001  whatever it was, this batch does not hold, and the thread must live
-            self._mend(error)
+            self._end_if_damaged(error)
             if len(batch) == 1:
                 return [(batch[0], error)]
-            return [result for submission in batch for result in self._commit([submission])]
+            return [result for submission in batch for result in self._commit_rows([submission])]
         self.commits += 1
         return [(submission, None) for submission in batch]
 
     def _write(self, batch: list[Submission]) -> None:
-        place = self._place
-        if self._connection is None:
-            self._connection = connect_owner(place.path)
-        new_files = [path for submission in batch for path in submission.new_files]
-        for path in new_files:
-            place.disk.sync_file(path)
-        for folder in {path.parent for path in new_files}:
-            place.disk.sync_folder(folder)
         values = [value for submission in batch for value in submission.values]
         if values:
-            _apply(self._connection, place.disk, values)
+            _apply(self._connection, self._place.disk, values)
         rows = len(values) // COLUMNS
         self._unsettled_bytes += rows * _ROW_BYTES + sum(submission.size for submission in batch)
         self._is_restless = True
 
-    def _mend(self, error: Exception) -> None:
-        """After a fault that is not the submission's own, begin again with a new connection."""
-        if isinstance(error, sqlite3.IntegrityError):
-            return
-        self._close()
-        try:
-            self._connection = connect_owner(self._place.path)
-        except (sqlite3.Error, OSError):
-            self._connection = None  # the next batch tries again
+    def _end_if_damaged(self, error: Exception) -> None:
+        """Where the database itself is damaged nothing more can be written: have the next start salvage it."""
+        if getattr(error, "sqlite_errorcode", 0) in _DAMAGED:
+            self._place.suspect()
+            raise error
 
     def _remove_files(self, results: Results) -> None:
         """Files of messages that are gone, and of those that could not be accepted."""
+        gone: list[Path] = []
         for submission, error in results:
-            for path in submission.old_files if error is None else submission.new_files:
-                try:
-                    self._place.disk.unlink(path)
-                except OSError:
-                    continue  # no row names it: the next start removes it
+            if error is None:
+                gone += submission.old_files
+                if submission.values:
+                    gone += self._doubtful_files
+                    self._doubtful_files = []
+            elif getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+                self._doubtful_files += submission.new_files
+            else:
+                gone += submission.new_files
+        for path in gone:
+            try:
+                self._place.disk.unlink(path)
+            except OSError:
+                continue  # no row names it: the next start removes it
 
     def _tidy(self) -> None:
         """Move the log into the database, and give pages back that a drained backlog left.
@@ -226,8 +263,6 @@ class Writer:
         self._is_restless = False
         self._unsettled_bytes = 0
         connection = self._connection
-        if connection is None:
-            return
         try:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
@@ -235,15 +270,11 @@ class Writer:
                 connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
                 self._is_restless = True
         except sqlite3.Error as error:
-            self._mend(error)
+            self._end_if_damaged(error)  # else the disk refuses for now; the log keeps what was committed
 
     def _close(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(
-                sqlite3.Error
-            ):  # what was committed is in the log; the next start reads it there
-                self._connection.close()
-            self._connection = None
+        with contextlib.suppress(sqlite3.Error):  # what was committed is in the log; the next start reads it there
+            self._connection.close()
 
     def _answer_for_all(self, error: SpoolLostError) -> None:
         """On the event loop, when the thread has ended: nobody may wait for ever."""
