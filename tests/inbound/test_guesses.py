@@ -91,8 +91,8 @@ def test_a_network_has_so_many_guesses_at_one_account_however_many_addresses_it_
 def test_nobody_locks_an_account_out_for_other_networks() -> None:
     guesses = Guesses()
     attack(guesses)
-    for third in range(256):
-        guess_many(guesses, f"203.0.{third}.1", range(1000, 1100))
+    for third in range(0, 256, 4):
+        guess_many(guesses, f"203.0.{third}.1", range(1000, 1015))
     for owner in ("192.0.2.1", "2001:db8::1"):
         right = look(guesses, owner)
         assert not right.is_refused
