@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import os
+import quopri
 import re
 import time
 from pathlib import Path
@@ -13,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridgehead.core.eight_bit import DEPTH_MAX, PIECES_MAX, SIZE_MAX, to_seven_bit
+from bridgehead.core import eight_bit
+from bridgehead.core.eight_bit import DEPTH_MAX, PIECES_MAX, SIZE_MAX, STEP, UnconvertibleError, pieces, to_seven_bit
 
 CORPUS = Path(os.environ.get("BRIDGEHEAD_CORPUS", Path(__file__).parents[3] / "shared" / "corpus")) / "mail" / "open"
 
@@ -272,3 +275,53 @@ def test_real_mail_keeps_its_content() -> None:
             assert result.isascii(), path
             assert leaves(result) == leaves(content), path
     assert converted >= 80
+
+
+# In pieces
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream"])
+def test_a_large_message_comes_in_pieces_of_bounded_size(kind: str) -> None:
+    content = wire(LABEL + kind + "\n\n") + b"caf\xe9 au lait\r\n" * (10 * STEP // 15)
+    found = list(pieces(content))
+    assert len(found) > 10
+    assert max(map(len, found)) <= 3 * STEP + 100
+    assert leaves(b"".join(found)) == leaves(content)
+
+
+LONG_TEXT = st.lists(
+    st.sampled_from([b"\r\n", b"\xe9", b"a", b" ", b".", b"=", b"word " * 12, b"\xe9" * 30, b"\r\n.\r\n"]),
+    max_size=60,
+).map(b"".join)
+
+
+@given(LONG_TEXT, st.sampled_from(["text/plain", "image/png"]), st.integers(64, 130))
+def test_where_pieces_end_changes_no_octet_and_makes_no_line_too_long(text: bytes, kind: str, step: int) -> None:
+    content = wire(LABEL + kind + "\n\n") + b"\xe9" + text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eight_bit, "STEP", step)
+        converted = to_seven_bit(content)
+    assert converted is not None
+    assert converted.isascii()
+    assert max(map(len, converted.split(b"\r\n"))) <= 76
+    header, _, body = converted.partition(b"\r\n\r\n")
+    decode = quopri.decodestring if b"quoted-printable" in header else base64.b64decode
+    assert decode(body) == b"\xe9" + text
+
+
+LINE_ENDS = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\n", b"\r\n", b"a"]), max_size=80).map(b"".join)
+
+
+@given(LINE_ENDS, st.integers(0, 5))
+def test_text_is_quoted_printable_where_all_line_ends_are_crlf(text: bytes, step: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eight_bit, "STEP", 57 + step)
+        converted = to_seven_bit(wire(LABEL + "text/plain\n\n") + b"\xe9" + text)
+    assert converted is not None
+    is_clean = text.count(b"\r\n") == text.count(b"\r") == text.count(b"\n")
+    assert (b"quoted-printable" in converted) is is_clean
+
+
+def test_what_cannot_be_converted_says_so_at_some_piece() -> None:
+    with pytest.raises(UnconvertibleError):
+        list(pieces(wire("Subject: caf\xe9\n\nx\n")))

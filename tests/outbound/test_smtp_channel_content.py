@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import quopri
 from pathlib import Path
 
 import msgspec
@@ -142,3 +143,57 @@ async def test_eight_bit_content_goes_out_as_it_is_where_it_may() -> None:
         assert server.heard[1].endswith("BODY=8BITMIME")
         channel.abort()
         await owner.wait(ends=1)
+
+
+LARGE_EIGHT_BIT = b"MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n" + b".caf\xe9 au lait\r\n" * 200_000
+
+
+def eight_bit_file(path: Path) -> Transaction:
+    what = from_file(path, LARGE_EIGHT_BIT)
+    return msgspec.structs.replace(what, envelope=msgspec.structs.replace(what.envelope, has_eight_bit=True))
+
+
+async def test_other_work_goes_on_while_a_large_message_is_converted(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    owner = Owner()
+    async with serve(polite(Manners(extensions=("PIPELINING",)))) as server:
+        channel = await opened(server, owner)
+        channel.send(eight_bit_file(tmp_path / "body"), owner.done)
+        loop.call_soon(turn)
+        while not server.heard[1:]:  # noqa: ASYNC110 - EHLO, then MAIL, which comes behind the conversion
+            await asyncio.sleep(0)
+        assert turns > 20
+        await owner.wait(attempts=1)
+        assert isinstance(owner.attempts[0].outcomes[0], Delivered)
+        channel.abort()
+        await owner.wait(ends=1)
+    (message,) = server.messages
+    assert message.isascii()
+    assert quopri.decodestring(message.partition(b"\r\n\r\n")[2]) == LARGE_EIGHT_BIT.partition(b"\r\n\r\n")[2]
+
+
+async def test_connection_lost_during_a_conversion_is_the_host_s_trouble(tmp_path: Path) -> None:
+    async def script(peer: Peer) -> None:
+        await greet(peer, "PIPELINING")
+
+    outcome = deferred(await attempt(script, eight_bit_file(tmp_path / "body")))
+    assert (outcome.scope, outcome.reply.enhanced) == (Scope.HOST, "4.4.2")
+
+
+async def test_channel_dropped_during_a_conversion_settles_its_transaction(tmp_path: Path) -> None:
+    owner = Owner()
+    async with serve(polite(Manners(extensions=("PIPELINING",)))) as server:
+        channel = await opened(server, owner)
+        channel.send(eight_bit_file(tmp_path / "body"), owner.done)
+        await asyncio.sleep(0)
+        channel.abort()
+        await owner.wait(attempts=1, ends=1)
+    assert deferred(owner.attempts[0]).scope is Scope.HOST
+    assert server.messages == []

@@ -7,6 +7,7 @@
     │   ├── DamagedError      a record of the spool is not what was written
     │   └── NotRunningError   no server answers on the control socket
     ├── ProtocolError         the peer's fault: bytes that break the protocol
+    ├── UnconvertibleError    a message has 8-bit content that cannot be written in 7-bit form
     ├── ControlError          a running server refuses what a command asks
     └── SpoolLostError        our own fault: what writes the spool is gone, and this process has to end
 

@@ -20,7 +20,7 @@ from bridgehead.core.error import ProtocolError
 from bridgehead.core.outcome import Deferred, Failed, Outcome, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.net.tls import ClientTls, describe
-from bridgehead.outbound.content import BodyFile, fit, unreadable
+from bridgehead.outbound.content import Blocks, Conversion, Converted, fit, open_blocks, unreadable
 from bridgehead.outbound.contract import AttemptDone, Attempted, Transaction
 from bridgehead.outbound.timeouts import Timeouts
 from bridgehead.smtp.client import ClientConnection
@@ -55,8 +55,9 @@ class SmtpChannel(asyncio.Protocol):
         self._messages = 0
         self._transaction: Transaction | None = None
         self._done: AttemptDone | None = None
-        self._body: Body | None = None
-        self._file: BodyFile | None = None
+        self._conversion: Conversion | None = None
+        self._body: Body | Converted | None = None
+        self._file: Blocks | None = None
         self._is_paused = False
         self._is_block_due = False
         self._is_closing = False
@@ -85,12 +86,15 @@ class SmtpChannel(asyncio.Protocol):
         """Begin a transaction, as the contract says."""
         self._transaction, self._done = transaction, done
         self._messages += 1
-        body = fit(transaction.body, transaction.envelope, self.connection.extensions)
-        if isinstance(body, Reply):
-            self._loop.call_soon(self._settle_all, self._unfit(body))
-        elif self._transport is None or not self.connection.is_idle:
+        if self._transport is None or not self.connection.is_idle:
             reply = Reply(0, "4.4.2", f"{self.host} had closed the connection")
             self._loop.call_soon(self._settle_all, Deferred(reply, Scope.HOST, self.host))
+            return
+        body = fit(transaction.body, transaction.envelope, self.connection.extensions)
+        if isinstance(body, Conversion):
+            self._conversion = body
+            self._wait(self._terms.timeouts.command)
+            self._loop.call_soon(self._convert, body)
         else:
             self._begin(transaction, body)
 
@@ -222,7 +226,23 @@ class SmtpChannel(asyncio.Protocol):
 
     # A transaction
 
-    def _begin(self, transaction: Transaction, body: Body) -> None:
+    def _convert(self, conversion: Conversion) -> None:
+        """A step of it, one for each turn of the event loop."""
+        if self._conversion is not conversion or self._transaction is None:
+            return  # the connection was lost meanwhile
+        body = conversion.step()
+        if body is None:
+            self._loop.call_soon(self._convert, conversion)
+            return
+        self._conversion = None
+        if isinstance(body, Reply):
+            self._settle_all(self._unfit(body))
+        elif self.connection.is_idle:
+            self._begin(self._transaction, body)
+        elif self._transport is not None:  # it said 421 meanwhile
+            self._transport.abort()
+
+    def _begin(self, transaction: Transaction, body: Body | Converted) -> None:
         self._body = body
         try:
             self.connection.begin(transaction.envelope, transaction.recipients, body.size)
@@ -251,21 +271,19 @@ class SmtpChannel(asyncio.Protocol):
         body = self._body
         if body is None or self._trouble is not None:
             return  # and nonsense with it: the connection is about to go, and must not carry a whole message first
-        if body.content is not None:
+        if isinstance(body, Body) and body.content is not None:
             self.connection.send_content(body.content)
             self._wait(self._terms.timeouts.end)
             return
         try:
-            if body.path is None:
-                raise FileNotFoundError("the body has neither content nor file")
-            self._file = BodyFile(body.path, body.size)
+            self._file = open_blocks(body)
         except OSError as error:
             self._break(unreadable(error), Scope.MESSAGE)
             return
         self._send_block()
 
     def _send_block(self) -> None:
-        """Send the next block of the file, unless the peer is behind; one block for each turn of the event loop."""
+        """Send the next block, unless the peer is behind; one block for each turn of the event loop."""
         self._is_block_due = False
         file = self._file
         if file is None or self._is_paused or self._transport is None:
@@ -295,6 +313,7 @@ class SmtpChannel(asyncio.Protocol):
     def _finish(self, attempted: Attempted) -> None:
         """Report what came of the transaction, then go on or say goodbye."""
         done, self._done, self._transaction, self._body = self._done, None, None, None
+        self._conversion = None
         self._close_file()
         self._wait(self._terms.timeouts.idle)
         if done is not None:
