@@ -14,7 +14,7 @@ from bridgehead.core import queue_id
 from bridgehead.core.address import Mailbox
 from bridgehead.core.client import Client, client_at
 from bridgehead.core.envelope import MessageId
-from bridgehead.core.header import DateWriter, Hop, header_value
+from bridgehead.core.header import Hop, header_value
 from bridgehead.core.organization import (
     AddressSpace,
     Connector,
@@ -91,7 +91,7 @@ def draft(
     found = Draft(where or origin(), mail or MailFrom("a@example.org"))
     for address in addresses or ("b@contoso.com",):
         assert found.admit(recipient(address)) is None
-    found.open(spool or SlowSpool(), NUMBER, NOW, DateWriter())
+    found.open(spool or SlowSpool(), NUMBER, NOW)
     return found
 
 
@@ -142,7 +142,7 @@ def test_the_first_recipient_over_the_bound_is_for_later_and_0_is_no_bound() -> 
 def test_policy_is_not_asked_for_local_accounts() -> None:
     found = Draft(origin(), MailFrom("root@mail.contoso.com"))
     found.add(Mailbox("x@elsewhere.example", "x", "elsewhere.example"), 4)
-    found.open(SlowSpool(), NUMBER, NOW, DateWriter())
+    found.open(SlowSpool(), NUMBER, NOW)
     insert = finished(found, b"x: y\r\n")
     assert isinstance(insert, Insert)
     assert [(one.address, one.notify) for one in insert.envelope.recipients] == [("x@elsewhere.example", 4)]
@@ -204,7 +204,7 @@ def test_local_submission_stays_local_with_smtputf8() -> None:
     mail = MailFrom("a@example.org", smtputf8=True)
     found = Draft(origin(Client(None, "", user="root"), protocol="LOCAL"), mail)
     found.add(Mailbox("b@contoso.com", "b", "contoso.com"), -1)
-    found.open(SlowSpool(), NUMBER, NOW, DateWriter())
+    found.open(SlowSpool(), NUMBER, NOW)
     insert = finished(found, b"x: y\r\n")
     assert isinstance(insert, Insert)
     assert insert.envelope.protocol == "LOCAL"

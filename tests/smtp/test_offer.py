@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridgehead.core.reply import Reply
-from bridgehead.smtp.offer import Offer
+from bridgehead.smtp.offer import Offer, greeting, hello
 
 ALWAYS = ("PIPELINING", "SIZE 0", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING")
 
@@ -34,7 +33,7 @@ def test_the_size_is_announced_with_its_bound() -> None:
 
 
 def test_ehlo_is_answered_by_the_host_and_a_keyword_a_line() -> None:
-    wire = Offer("mx.example.org", 5000, True, ("PLAIN",), False, 100, 20).hello(is_extended=True).encode()
+    wire = hello(Offer("mx.example.org", 5000, True, ("PLAIN",), False, 100, 20), is_extended=True)
     assert wire == (
         b"250-mx.example.org\r\n"
         b"250-PIPELINING\r\n"
@@ -51,6 +50,9 @@ def test_ehlo_is_answered_by_the_host_and_a_keyword_a_line() -> None:
 
 
 def test_helo_is_answered_by_the_host_alone() -> None:
-    assert Offer("mx.example.org", 5000, True, ("PLAIN",)).hello(is_extended=False) == Reply(
-        250, "", "mx.example.org"
-    )
+    offer = Offer("mx.example.org", 5000, True, ("PLAIN",))
+    assert hello(offer, is_extended=False) == b"250 mx.example.org\r\n"
+
+
+def test_the_greeting_names_the_host() -> None:
+    assert greeting(Offer("mx.example.org")) == b"220 mx.example.org ESMTP Bridgehead\r\n"

@@ -7,11 +7,16 @@ list. Names count only if they were verified: the PTR name resolves back to the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 from bridgehead.core.network_set import Address
 from bridgehead.core.organization import ClientList, ListMode
 from bridgehead.core.pattern import covers
+
+_FAMILIAR_MAX: Final = 1024
+"""Clients that are remembered: most come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ STRANGER = Client(None, "")
 """A client on no list, not authenticated."""
 
 
+@lru_cache(_FAMILIAR_MAX)
 def client_at(address: str, user: str = "", names: tuple[str, ...] | None = None) -> Client:
     """The client at a peer's IP address, `"::ffff:192.0.2.7"` is `"192.0.2.7"`; `ValueError` if it is no address."""
     parsed = ip_address(address)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from bridgehead.core.reply import printable
@@ -50,30 +51,9 @@ class Hop:
     """Submitting uid's name, written for local submission only: accounts are not told to the world."""
 
 
-class DateWriter:
-    """Writes times for headers, in UTC: `"Tue, 24 Nov 2026 08:21:32 +0000"` (RFC 5322 3.3).
-
-    Remembers the second it wrote last: a busy worker asks thousands of times for the same one. Owned by one task.
-    """
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
-
-    def write(self, seconds: float) -> str:
-        """The time `seconds` after the epoch."""
-        second = int(seconds)
-        if second != self._second:
-            self._text = date_text(second)
-            self._second = second
-        return self._text
-
-
 def date_text(seconds: float) -> str:
-    """A time for a header, without a memory: `"Tue, 24 Nov 2026 08:21:32 +0000"`."""
-    t = datetime.fromtimestamp(int(seconds), UTC)
-    day = f"{_DAYS[t.weekday()]}, {t.day} {_MONTHS[t.month - 1]} {t.year}"
-    return f"{day} {t.hour:02}:{t.minute:02}:{t.second:02} +0000"
+    """A time for a header, in UTC: `"Tue, 24 Nov 2026 08:21:32 +0000"` (RFC 5322 3.3)."""
+    return _date_text(int(seconds))
 
 
 def end_of_header(head: bytes) -> int:
@@ -118,7 +98,7 @@ def header_value(head: bytes, name: str) -> str:
 
 
 def received_line(hop: Hop, queue_id: str, date: str) -> bytes:
-    """The trace line to put in front of a message, CRLF included; `date` as a `DateWriter` writes it.
+    """The trace line to put in front of a message, CRLF included; `date` as `date_text` writes it.
 
     No recipient is named in it: a message may have several, who need not know of each other.
     """
@@ -137,7 +117,7 @@ def message_id_line(queue_id: str, fqdn: str) -> bytes:
 
 
 def date_line(date: str) -> bytes:
-    """A Date for a submission that has none, CRLF included; `date` as a `DateWriter` writes it."""
+    """A Date for a submission that has none, CRLF included; `date` as `date_text` writes it."""
     return b"Date: %b\r\n" % date.encode("ascii")
 
 
@@ -149,6 +129,13 @@ def has_eight_bit(data: bytes) -> bool:
 def address_literal(client: str) -> str:
     """An IP address as it stands in mail: `"[192.0.2.7]"`, `"[IPv6:2001:db8::7]"` (RFC 5321 4.1.3)."""
     return f"[IPv6:{client}]" if ":" in client else f"[{client}]"
+
+
+@lru_cache(4)  # a busy worker asks thousands of times for the same second
+def _date_text(second: int) -> str:
+    t = datetime.fromtimestamp(second, UTC)
+    day = f"{_DAYS[t.weekday()]}, {t.day} {_MONTHS[t.month - 1]} {t.year}"
+    return f"{day} {t.hour:02}:{t.minute:02}:{t.second:02} +0000"
 
 
 def _lower_header(head: bytes) -> bytes:

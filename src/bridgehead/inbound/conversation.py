@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from bridgehead.core.client import Client
-from bridgehead.core.header import DateWriter, Hop
+from bridgehead.core.header import Hop
 from bridgehead.core.organization import VirtualServer
 from bridgehead.core.policy import may_connect
 from bridgehead.core.reply import Reply, printable
@@ -57,7 +57,6 @@ class Conversation:
         self._resume = resume
         self._in_force = reception.current()
         self._virtual_server = self._in_force.organization.virtual_server(key)
-        self._dates = DateWriter()
         self._trace_id = secrets.token_hex(6)
         self._tls = ""
         self._helo = ""
@@ -182,7 +181,7 @@ class Conversation:
         assert self._draft is not None
         try:
             now = self._reception.clock()
-            self._draft.open(self._reception.spool, self._reception.next_id(), now, self._dates)
+            self._draft.open(self._reception.spool, self._reception.next_id(), now)
         except OSError:
             _log.exception("cannot begin a message")
             self.drop()

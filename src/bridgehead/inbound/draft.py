@@ -16,11 +16,11 @@ from bridgehead.core.address import Mailbox
 from bridgehead.core.client import Client
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.header import (
-    DateWriter,
     Hop,
     begins_with_a_continuation,
     count_received,
     date_line,
+    date_text,
     end_of_header,
     has_header,
     header_value,
@@ -94,7 +94,7 @@ class Draft:
         """Add a recipient without asking policy: for local accounts, who may send anywhere."""
         self.recipients.append(Recipient(len(self.recipients), mailbox.address, mailbox.domain, notify))
 
-    def open(self, spool: Spool, message_id: MessageId, now: float, dates: DateWriter) -> None:
+    def open(self, spool: Spool, message_id: MessageId, now: float) -> None:
         """Begin the body with the Received line; `OSError` if the disk refuses."""
         self.message_id = message_id
         self.queue_id = queue_id.write(message_id)
@@ -102,7 +102,7 @@ class Draft:
         self._body = spool.new_body()
         if self.origin.client.user:
             self._held = b""
-        self._body.write(received_line(self._hop(), self.queue_id, dates.write(now)))
+        self._body.write(received_line(self._hop(), self.queue_id, date_text(now)))
 
     def write(self, data: bytes) -> None:
         """Take content. Trouble with the disk is remembered; the rest is then dropped."""
@@ -217,7 +217,7 @@ class Draft:
         header = b"" if lacks_header else held[: end_of_header(held)]
         if len(held) <= HEADER_MAX:
             if not has_header(header, "date"):
-                self._body.write(date_line(DateWriter().write(self.received_at)))
+                self._body.write(date_line(date_text(self.received_at)))
             if self.missing_from and not has_header(header, "from"):
                 self._body.write(self.missing_from)
             if not has_header(header, "message-id"):

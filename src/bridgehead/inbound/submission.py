@@ -24,7 +24,7 @@ import msgspec
 from bridgehead.core.address import Mailbox, parse_mailbox
 from bridgehead.core.client import Client
 from bridgehead.core.envelope import Notify
-from bridgehead.core.header import DateWriter, Hop
+from bridgehead.core.header import Hop
 from bridgehead.core.organization import VirtualServer
 from bridgehead.core.reply import Reply, printable
 from bridgehead.core.routing import here_at
@@ -243,7 +243,7 @@ class _Connection(asyncio.Protocol):
         self._draft = Draft(origin, mail, missing_from=_from_line(submission.full_name, sender or own))
         for text in submission.recipients:
             self._draft.add(_mailbox(text, server), submission.notify)
-        self._draft.open(self._reception.spool, self._reception.next_id(), now, DateWriter())
+        self._draft.open(self._reception.spool, self._reception.next_id(), now)
         self._reader = ChunkReader(server.messages.size_max)
 
     def _origin(self) -> Origin:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from bridgehead.core.reply import Reply
+
+_OFFERS_MAX: Final = 64
+"""Whose replies are remembered: a server has one or two for each virtual server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,15 @@ class Offer:
             "CHUNKING",
         )
 
-    def hello(self, is_extended: bool) -> Reply:
-        """The reply to EHLO, or to HELO, which announces nothing."""
-        return Reply(250, "", "\n".join((self.fqdn, *self.keywords())) if is_extended else self.fqdn)
+
+@lru_cache(_OFFERS_MAX)
+def greeting(offer: Offer) -> bytes:
+    """What a client hears first."""
+    return Reply(220, "", f"{offer.fqdn} ESMTP Bridgehead").encode()
+
+
+@lru_cache(2 * _OFFERS_MAX)
+def hello(offer: Offer, *, is_extended: bool) -> bytes:
+    """The reply to EHLO, or to HELO, which announces nothing."""
+    lines = (offer.fqdn, *offer.keywords()) if is_extended else (offer.fqdn,)
+    return Reply(250, "", "\n".join(lines)).encode()

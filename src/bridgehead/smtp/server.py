@@ -39,7 +39,7 @@ from bridgehead.smtp.event import (
     StartTls,
 )
 from bridgehead.smtp.limits import LIMITS, Limits
-from bridgehead.smtp.offer import Offer
+from bridgehead.smtp.offer import Offer, greeting, hello
 from bridgehead.smtp.receive_buffer import INCOMPLETE, TOO_LONG, ReceiveBuffer
 from bridgehead.smtp.server_state import COMMANDS, QUESTIONS, TABLE, Input, State
 
@@ -157,7 +157,7 @@ class ServerConnection:
         if len(self._buffer):
             self.close(replies.UNSYNCHRONIZED)
         else:
-            self._send(Reply(220, "", f"{self.offer.fqdn} ESMTP Bridgehead"))
+            self._replies.append(greeting(self.offer))
 
     def accept(self, reply: Reply | None = None) -> None:
         """Answer the last event positively, with the usual reply or another of the same class."""
@@ -235,7 +235,7 @@ class ServerConnection:
             return self._fault(replies.BAD_HELLO)
         self._move(Input.EHLO if is_extended else Input.HELO)
         self.is_extended = is_extended
-        self._send(self.offer.hello(is_extended))
+        self._replies.append(hello(self.offer, is_extended=is_extended))
         return self._idle(Hello(name, is_extended))
 
     def _mail(self, argument: bytes) -> Event:
