@@ -1,0 +1,229 @@
+"""One run of one seed, from the first mail to the moment when all is mended and nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+
+from bridgehead.core import queue_id
+from tests.simulation.faults import Faults
+from tests.simulation.ledger import Copy, Ledger
+from tests.simulation.machine import Machine
+from tests.simulation.network import End, Host, Network
+from tests.simulation.scenario import SERVERS, SINKS, Plan, plan
+from tests.simulation.sender import Sender
+from tests.simulation.sink import Sink
+from tests.simulation.virtual_loop import START, Life, VirtualLoop
+from tests.simulation.world import World
+
+MENDED_SECONDS: Final = 300.0
+"""Within so long after the last fault all mail is gone."""
+STEADY_SECONDS: Final = 8.0
+"""Within so long mail reaches a host that never fails."""
+DEFECTS: Final = ("session failed", "dialling failed", "a probe failed", "was not handed over", "cannot close")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a seed."""
+
+    seed: int
+    broken: str
+    """The promise that was broken, or empty."""
+    story: tuple[str, ...]
+    seconds: float
+    """Virtual."""
+    deliveries: int
+    duplicates: int
+    dsns: int
+    kills: int
+
+
+def run(seed: int) -> Run:
+    """Run a seed; the same seed gives the same story."""
+    loop = VirtualLoop()
+    try:
+        return _Simulation(seed, loop).run()
+    finally:
+        loop.bury()
+        loop.close()
+
+
+class _Simulation:
+    def __init__(self, seed: int, loop: VirtualLoop) -> None:
+        self.seed = seed
+        self.loop = loop
+        self.random = Random(seed)
+        self.plan: Plan = plan(self.random)
+        self.ledger = Ledger(loop.time, loop.stop)
+        self.ledger.is_old = self._is_old
+        self.ledger.is_badmail = lambda copy: any(
+            copy.key[1] in disk.badmail for disk in self._machine(copy.key[0]).disks
+        )
+        self.network = Network(loop, self.random)
+        self.network.changed = self._opened
+        addresses = {**SERVERS, **SINKS}
+        self.world = World(loop, self.network, self.random, self.ledger, addresses)
+        self.outside = Life("outside")
+        self.machines: list[Machine] = []
+        self.sinks: dict[str, tuple[Sink, Host]] = {}
+        self.senders: list[Sender] = []
+        self._sending: asyncio.Task[None] | None = None
+        loop.set_exception_handler(self._defect)
+
+    def run(self) -> Run:
+        """Play it."""
+        with _listening_to_defects(self.ledger):
+            self._build()
+            main = self.loop.create_task(self._play(), context=Context())
+            main.add_done_callback(lambda _: self.loop.stop())
+            self.loop.run_forever()
+            if main.done() and not self.ledger.broken and (error := main.exception()):
+                raise error
+        ledger = self.ledger
+        return Run(
+            self.seed,
+            ledger.broken,
+            tuple(ledger.lines),
+            self.loop.time() - START,
+            ledger.deliveries,
+            ledger.duplicates,
+            ledger.dsns,
+            sum("is killed" in line or "loses power" in line for line in ledger.lines),
+        )
+
+    def _build(self) -> None:
+        for name, address in SINKS.items():
+            host = self.network.host(address, self.outside)
+            host.is_faithful = name == "steady"
+            sink = Sink(name, self.random, lambda end, to, content, name=name: self._taken(name, end, to))  # type: ignore[misc]  # bound now
+            host.opens(self.outside, sink.door)
+            self.sinks[name] = (sink, host)
+        for name, address in SERVERS.items():
+            host = self.network.host(address, Life(name))
+            machine = Machine(self.world, name, host, self.plan.organization, self.plan.workers[name])
+            self.machines.append(machine)
+        for when, server, mail in self.plan.mails:
+            sender = Sender(mail, SERVERS[server], self.ledger, self.random)
+            self.senders.append(sender)
+            self.loop.call_later(when, self.outside.run, self._send, sender, context=self.network.context)
+
+    def _send(self, sender: Sender) -> None:
+        self._sending = self.loop.create_task(sender.run())
+
+    async def _play(self) -> None:
+        """The faults, then peace."""
+        faults = Faults(self.world, self.machines, self.sinks)
+        faults.begin(self.plan.seconds)
+        for machine in self.machines:
+            machine.start()
+        await asyncio.sleep(self.plan.seconds)
+        faults.mend()
+        waited = 0.0
+        while not self._is_done():
+            if waited > MENDED_SECONDS:
+                break
+            if waited % 25.0 == 0:
+                faults.release_all()
+            await asyncio.sleep(5.0)
+            waited += 5.0
+        for sender in self.senders:
+            if not sender.is_done:
+                self.ledger.fail("a sender could not send its mail")
+        for machine in self.machines:
+            if leftovers := self._leftovers(machine):
+                self.ledger.fail(leftovers)
+        self.ledger.close()
+
+    def _is_done(self) -> bool:
+        return all(sender.is_done for sender in self.senders) and not any(
+            self._leftovers(machine) for machine in self.machines
+        )
+
+    def _leftovers(self, machine: Machine) -> str:
+        """What a machine still has to do, by its own books; empty: nothing."""
+        for worker in machine.workers:
+            if worker is None or not worker.is_ready:
+                return f"a worker of {machine.name} does not run"
+            waiting = {queue_id.write(one): str(place) for one, place in worker.dispatcher.index.messages.items()}
+            if waiting or worker.disk.rows:
+                return (
+                    f"{worker.name} still has {waiting}, on disk {[queue_id.write(one) for one in worker.disk.rows]}"
+                )
+        return ""
+
+    def _is_old(self, copy: Copy) -> bool:
+        machine = self._machine(copy.key[0])
+        delivery = machine.organization.virtual_servers[0].delivery
+        return machine.clock() - copy.envelope.received_at >= delivery.expire_seconds
+
+    def _machine(self, worker: str) -> Machine:
+        return next(machine for machine in self.machines if worker.startswith(machine.name))
+
+    def _taken(self, name: str, end: End, addresses: list[str]) -> None:
+        copy = self.ledger.taken(name, end.number, addresses)
+        if name != "steady" or copy is None:
+            return
+        machine = self._machine(copy.key[0])
+        seconds = self.loop.time() - copy.stored_at
+        if machine.troubled_at < copy.stored_at and seconds > STEADY_SECONDS:
+            self.ledger.fail(f"{copy} took {seconds:.1f} s to a host that never failed")
+
+    def _opened(self, client: str, address: str, _count: int) -> None:
+        """No connector opens more connections than its limits allow, over all workers of a server."""
+        machine = next((one for one in self.machines if client.startswith(one.name)), None)
+        if machine is None:
+            return
+        count = sum(
+            number
+            for (name, host), number in self.network.open.items()
+            if name.startswith(machine.name) and host == address
+        )
+        allowed = [
+            one.limits.connections
+            for one in self.plan.organization.connectors
+            if any(found.host == address for found in one.smart_hosts)
+            and any(key.startswith(machine.name) for key in one.bridgeheads)
+        ]
+        if allowed and sum(allowed) < count:
+            self.ledger.fail(
+                f"{machine.name} has {count} connections to {address}, its connectors may have {allowed}"
+            )
+
+    def _defect(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Nothing may reach the event loop."""
+        if not self.ledger.broken:
+            error = context.get("exception")
+            self.ledger.broken = f"{context.get('message')}: {error!r}"
+            self.ledger.note(f"BROKEN: {self.ledger.broken}")
+        self.loop.stop()
+
+
+@contextmanager
+def _listening_to_defects(ledger: Ledger) -> Iterator[None]:
+    """What is logged as a defect of ours is one."""
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if any(words in record.getMessage() for words in DEFECTS):
+                error = record.exc_info[1] if record.exc_info else None
+                if not ledger.broken:
+                    ledger.broken = f"{record.getMessage()}: {error!r}"
+                    ledger.note(f"BROKEN: {ledger.broken}")
+
+    logger, listener = logging.getLogger("bridgehead"), Listener(logging.ERROR)
+    before = logger.level, logger.propagate
+    logger.addHandler(listener)
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)
+        logger.level, logger.propagate = before
