@@ -99,7 +99,7 @@ MISTAKES = [
     ("a name with a colon", ("add", "a:b"), b"x\n", "the name of an account has letters, digits and", 64),
     ("no name", ("add",), b"x\n", "Missing argument 'NAME'.", 64),
     ("a password as argument", ("add", "app", "secret"), b"", "Got unexpected extra argument (secret)", 64),
-    ("a password too long", ("add", "app"), b"x" * 2000 + b"\n", "a password has 1 to 1024 octets", 2),
+    ("a password too long", ("add", "app"), b"x" * 2000 + b"\n", "a password has 1 to 255 octets", 2),
     ("a password with a NUL", ("add", "app"), b"a\0b\n", "a password is one line of text", 2),
 ]
 

@@ -57,6 +57,14 @@ def test_a_hash_that_is_none_fits_no_password() -> None:
     assert not is_password_of(make_account("app", "x").password_hash, "x" * 2000)
 
 
+def test_a_password_is_the_same_however_its_letters_are_composed() -> None:
+    account = make_account("app", "pa\u0308ss\u00a0wort")
+    for password in ("päss wort", "pa\u0308ss wort", "päss\u3000wort"):
+        assert is_password_of(account.password_hash, password)
+    for password in ("pass wort", "Päss wort", "pässwort"):
+        assert not is_password_of(account.password_hash, password)
+
+
 @pytest.mark.parametrize("name", ["app", "a", "a.b-c_d@e+f=g", "DOM\\u", "9", "x" * 128])
 def test_name_may_be(name: str) -> None:
     assert name_fault(name) == ""
@@ -69,7 +77,7 @@ def test_name_may_not_be(name: str) -> None:
         make_account(name, "x")
 
 
-@pytest.mark.parametrize("password", ["", "a\nb", "a\0", "x" * 1025, "\ud800"])
+@pytest.mark.parametrize("password", ["", "a\nb", "a\0", "a\tb", "x" * 256, "ä" * 128, "\ud800"])
 def test_password_may_not_be(password: str) -> None:
     with pytest.raises(ConfigurationError):
         make_account("app", password)

@@ -84,6 +84,19 @@ def test_the_longest_fields_are_taken() -> None:
     assert Plain().step(f"\0{long}\0{long}".encode()) == Credentials(long, long)
 
 
+def test_names_and_passwords_come_in_one_form() -> None:
+    credentials = Credentials("App", "päss wort")
+    assert Plain().step("\0\uff21pp\0pa\u0308ss\u00a0wort".encode()) == credentials
+    login = Login()
+    login.step("\uff21pp".encode())
+    assert login.step("pa\u0308ss\u00a0wort".encode()) == credentials
+
+
+@pytest.mark.parametrize("fields", ["\0app\0a\tb", "\0app\0\x85ä", "\0a\x7fpp\0x", "\0ä\u00a0b\0x"])
+def test_controls_in_name_or_password_are_malformed(fields: str) -> None:
+    assert Plain().step(fields.encode()) is None
+
+
 def test_login_asks_for_name_and_password() -> None:
     login = Login()
     assert encode_challenge(login.begin()) == b"334 VXNlcm5hbWU6\r\n"

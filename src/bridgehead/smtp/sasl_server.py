@@ -1,7 +1,8 @@
 """The server's side of SASL exchanges: PLAIN (RFC 4616) and LOGIN (as Outlook and others speak it).
 
 Rules of this file: no I/O, no verification, no secret in any error. A response is strict base64 of bounded length;
-what it decodes to is UTF-8 without NUL. Each step gives a challenge, the credentials, or `None`: malformed.
+what it decodes to is UTF-8 without controls, brought into the form of RFC 8265. Each step gives a challenge, the
+credentials, or `None`: malformed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeAlias
 
+from bridgehead.core.prepared import prepared_name, prepared_password
 from bridgehead.smtp.event import Credentials
 
 FIELD_MAX: Final = 255
@@ -99,9 +101,9 @@ def _credentials(user: bytes, password: bytes) -> Credentials | None:
     if not 0 < len(user) <= FIELD_MAX or not 0 < len(password) <= FIELD_MAX:
         return None
     try:
-        name, secret = user.decode("utf-8"), password.decode("utf-8")
+        name, secret = prepared_name(user.decode("utf-8")), prepared_password(password.decode("utf-8"))
     except UnicodeDecodeError:
         return None
-    if "\0" in secret or not name.isprintable():
+    if name is None or secret is None or not name.isprintable():
         return None
     return Credentials(name, secret)
