@@ -1,7 +1,7 @@
 """Names and passwords in one form, however they were typed: the profiles of RFC 8265 as far as they concern us.
 
 The same password is typed with composed letters on one machine and with combining marks on another, and a space is
-not always U+0020. OpaqueString (4.2) makes them equal; names are UsernameCasePreserved (3.4), which leaves ASCII alone.
+not always U+0020. OpaqueString (4.2) makes them equal; names are UsernameCasePreserved (3.4): ASCII stays.
 Left out: the rule of direction, and what else the PRECIS classes (RFC 8264) disallow beyond what is refused here.
 """
 
