@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.link_state import ALL_UP, LinkState
-from bridgehead.core.organization import Organization
+from bridgehead.core.organization import ConnectorLimits, Organization
 from bridgehead.core.recipient_state import Hold
 from bridgehead.outbound.allowance import LocalAllowance
 from bridgehead.outbound.contract import Destination, QueueKey, Unavailable
@@ -47,6 +47,7 @@ class Room:
     dialer: Dialer
     queues: Queues
     clock: Clock
+    allowance: LocalAllowance
     answers: list[tuple[str, bool]] = field(default_factory=list)
 
     async def look(self, seconds: float, links: LinkState = DOWN, here: Organization = ORGANIZATION) -> int:
@@ -62,10 +63,11 @@ class Room:
 async def room(server: str = "BRIDGE01") -> AsyncIterator[Room]:
     clock, dialer, answers = Clock(NOW), Dialer(), list[tuple[str, bool]]()
     async with asyncio.TaskGroup() as tasks:
-        wire = Wire(dialer, LocalAllowance(lambda _: None), tasks.create_task, clock)
+        allowance = LocalAllowance(asyncio.get_running_loop().call_soon)
+        wire = Wire(dialer, allowance, tasks.create_task, clock)
         queues = Queues(ORGANIZATION, Owner(), wire)
         probes = Probes(server, queues, wire, lambda name, is_success: answers.append((name, is_success)))
-        yield Room(probes, dialer, queues, clock, answers)
+        yield Room(probes, dialer, queues, clock, allowance, answers)
 
 
 async def test_a_connector_that_is_down_is_dialled_a_minute_later_and_each_minute_from_then_on() -> None:
@@ -182,3 +184,27 @@ async def test_a_defect_of_the_wire_is_logged_and_counts_as_no_answer(caplog: py
         await here.look(PROBE_SECONDS)
         assert here.answers == [("A", False), ("A", True)]
     assert "a probe failed" in caplog.text
+
+
+async def test_a_probe_is_a_connection_like_any_other_and_waits_for_its_lease() -> None:
+    narrow = organization(replace(connector("A", "*"), limits=ConnectorLimits(connections=1)))
+    async with room() as here:
+        here.dialer.hosts["A"] = REFUSED
+        limits = (("connector A", 1),)
+        ticket = here.allowance.request(limits, lambda: None)
+        await here.look(0, here=narrow)
+        assert await here.look(PROBE_SECONDS, here=narrow) == 0
+        here.allowance.release(ticket)
+        assert await here.look(1, here=narrow) == 1
+        assert await here.look(PROBE_SECONDS, here=narrow) == 2, "the probe before gave its lease back"
+
+
+async def test_a_probe_that_was_greeted_gives_its_lease_back_when_its_connection_has_ended() -> None:
+    narrow = organization(replace(connector("A", "*"), limits=ConnectorLimits(connections=1)))
+    async with room() as here:
+        await here.look(0, here=narrow)
+        assert await here.look(PROBE_SECONDS, here=narrow) == 1
+        granted: list[bool] = []
+        here.allowance.request((("connector A", 1),), lambda: granted.append(True))
+        await here.look(1, here=narrow)
+        assert granted == [True]

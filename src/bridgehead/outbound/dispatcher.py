@@ -169,6 +169,8 @@ class Dispatcher:
         dial = self._tasks.create_task(coroutine)
         self._dials.add(dial)
         dial.add_done_callback(self._dials.discard)
+        if self._is_draining:  # a probe's lease was granted too late
+            dial.cancel()
         return dial
 
     @property

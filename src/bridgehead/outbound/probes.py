@@ -14,6 +14,7 @@ from typing import Final
 from bridgehead.core.link_state import LinkState
 from bridgehead.core.organization import Organization
 from bridgehead.core.routing import SMART_HOSTS
+from bridgehead.outbound.allowance import limits_of
 from bridgehead.outbound.contract import Destination, QueueKey, Unavailable
 from bridgehead.outbound.destination import destination_of
 from bridgehead.outbound.queue import Wire
@@ -47,17 +48,28 @@ class Probes:
             if destination is None or self._has_mail(name):
                 self._due[name] = now + PROBE_SECONDS
             else:
-                self._wire.spawn(self._dial(name, destination))
+                self._ask(name, destination)
 
-    async def _dial(self, name: str, destination: Destination) -> None:
+    def _ask(self, name: str, destination: Destination) -> None:
+        """A probe is a connection like any other: it waits for its lease."""
+
+        def granted() -> None:
+            self._wire.spawn(self._dial(name, destination, ticket))
+
+        ticket = self._wire.allowance.request(limits_of(destination), granted)
+
+    async def _dial(self, name: str, destination: Destination, ticket: int) -> None:
         is_success = False
         try:
-            result = await self._wire.dialer.open(destination, _ignore)
+            result = await self._wire.dialer.open(destination, lambda: self._wire.allowance.release(ticket))
             if not isinstance(result, Unavailable):
                 is_success = True
                 result.close()
         except Exception:  # the root of a dial: a defect there must not end the dispatcher
             log.exception("a probe failed", extra={"connector": name})
+        finally:
+            if not is_success:
+                self._wire.allowance.release(ticket)
         self._due[name] = self._wire.clock() + PROBE_SECONDS
         self._dialled(name, is_success)
 
@@ -72,7 +84,3 @@ class Probes:
 
     def _has_mail(self, name: str) -> bool:
         return any(queue.key.connector == name and (len(queue.waiting) or queue.active) for queue in self._queues)
-
-
-def _ignore() -> None:
-    """A probe's connection ended, as it should."""
