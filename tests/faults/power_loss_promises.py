@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from bridgehead.spool.sqlite import SqliteSpool
+from tests.faults.disk_layer import Entry, Kind
+from tests.faults.power_loss import Fate, Tree, Volume, list_entry
 from tests.spool.contract import committed, content_of, insert
 
 Messages: TypeAlias = Mapping[int, tuple[int, Mapping[int, int]]]
 """By message id: the checksum of the body, and attempts by ordinal of a recipient."""
+SHOWN = 12
+"""Events before a loss that a failure shows."""
 PROBE = 1 << 40
 """Id of a message that is sent through a spool that was opened again."""
 
@@ -66,8 +70,42 @@ class Promises:
         return self.submitted[self.durable + self.failed]
 
 
-async def found_in(state_dir: Path) -> Messages:
-    """All messages of a spool as a start finds them; the spool must be whole, and take and lose another message."""
+def losses(
+    volume: Volume, promises: Promises, entries: Sequence[Entry], torn: int
+) -> Iterator[tuple[int, str, Tree]]:
+    """After each event: its number, how a tree came about, and the tree; `promises` are those of that moment.
+
+    `torn`: how many random trees for each event; with none, only what changes something for a disk that loses all
+    that was not synced is looked at. A tree that was given just before is not given again.
+    """
+    given: dict[str, Tree] = {}
+    for number, entry in enumerate(entries, 1):
+        volume.apply(entry)
+        if entry.kind is Kind.MARK:
+            promises.note(entry.content)
+        promises.is_disk_good &= entry.kind is not Kind.SYNC_FAILED
+        fates = [(fate, 0) for fate in (Fate.LOST, Fate.KEPT, Fate.NAMES)]
+        if not torn:
+            fates = [] if entry.kind in {Kind.WRITE, Kind.CREATE} else fates[:2]
+        fates += [(Fate.TORN, number * torn + seed) for seed in range(torn)]
+        for fate, seed in fates:
+            tree = volume.survivors(fate, seed)
+            if entry.kind is Kind.MARK or given.get(fate.name) != tree:
+                given[fate.name] = tree
+                yield number, f"{fate.name} {seed}", tree
+
+
+def events_before(entries: Sequence[Entry], number: int) -> str:
+    """The last events before a loss, for a person."""
+    events = "\n".join(map(list_entry, entries[max(0, number - SHOWN) : number]))
+    return f"event {number}; the last events were\n{events}"
+
+
+async def found_in(state_dir: Path, damaged: int = 0) -> Messages:
+    """All messages of a spool as a start finds them; the spool must be whole, and take another message.
+
+    `damaged`: how much may have been set aside, at this start and before.
+    """
     spool = SqliteSpool(state_dir, 0)
     found: dict[int, tuple[int, Mapping[int, int]]] = {}
     large = 0
@@ -80,8 +118,8 @@ async def found_in(state_dir: Path) -> Messages:
         found[int(entry.message_id)] = (zlib.crc32(content_of(stored.body)), states)
     await committed(spool, insert(PROBE))
     await spool.close()
-    assert spool.statistics().damaged == 0
-    assert not (state_dir / "damaged").exists()
+    assert spool.statistics().damaged <= damaged
+    assert damaged or not (state_dir / "damaged").exists()
     assert len(list((state_dir / "spool" / "p0.bodies").iterdir())) == large
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import sys
 import zlib
@@ -18,6 +19,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import pytest
+
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.error import MachineError
 from bridgehead.core.recipient_state import RecipientState
@@ -26,7 +29,7 @@ from bridgehead.spool.adopt import adopt
 from bridgehead.spool.contract import Change, Insert, Remove, Update
 from bridgehead.spool.disk import Disk, Value
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import envelope
+from tests.spool.contract import committed, envelope
 
 IN_ROW_MAX: Final = 6_000
 """Smaller than in earnest, so that the record stays small."""
@@ -142,21 +145,41 @@ def described(change: Change) -> list[Any]:
             return ["r", change.message_id]
 
 
-def shrink() -> None:
+def shrink(patch: pytest.MonkeyPatch) -> None:
     """Smaller bounds, so that a short life passes through everything that a long one does."""
-    for module, name, value in (
-        (body_files, "BODY_IN_ROW_MAX", IN_ROW_MAX),
-        (writer, "CHECKPOINT_BYTES", CHECKPOINT_BYTES),
-        (writer, "_FREE_PAGES_KEPT", 4),
-        (writer, "_VACUUM_PAGES", 4),
-    ):
-        assert hasattr(module, name)
-        setattr(module, name, value)
+    patch.setattr(body_files, "BODY_IN_ROW_MAX", IN_ROW_MAX)
+    patch.setattr(writer, "CHECKPOINT_BYTES", CHECKPOINT_BYTES)
+    patch.setattr(writer, "_FREE_PAGES_KEPT", 4)
+    patch.setattr(writer, "_VACUUM_PAGES", 4)
 
 
 async def live(folder: Path, seed: int) -> None:
     """A whole life."""
     await Life(folder, seed).run()
+
+
+async def prepare(folder: Path, partition: int, count: int) -> None:
+    """A partition with so many messages, bodies in rows and in files; some recipients have a state.
+
+    It is left as a process leaves it that is killed: much of it is in the log.
+    """
+    made, state_dir = folder.with_name("made"), folder / "state"
+    draw = Random(count)
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        spool = SqliteSpool(made, partition)
+        for number in range(1, count + 1):
+            body = spool.new_body()
+            for _ in range(2):
+                body.write(draw.randbytes(draw.choice(SIZES) // 2))
+            chosen = MessageId(partition * 1000 + number)
+            changes: list[Change] = [Insert(chosen, envelope("b@x.example", "c@x.example"), body.finish())]
+            if number % 3 == 0:
+                changes.append(Update(chosen, {1: RecipientState(attempts=number)}))
+            await committed(spool, *changes)
+        shutil.copytree(made, state_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*-shm"))
+        await spool.close()
+    shutil.rmtree(made)
 
 
 async def recover(folder: Path, _seed: int) -> None:
@@ -221,7 +244,7 @@ CARELESS: Final = ("rows", "contents", "names")
 def main() -> None:
     """Entry of the process."""
     scene, folder, seed = sys.argv[1:]
-    shrink()
+    shrink(pytest.MonkeyPatch())
     if scene in CARELESS:
         asyncio.run(live_carelessly(Path(folder), scene))
     else:

@@ -84,6 +84,7 @@ def _take_over(path: Path) -> None:
     """Put the salvaged database in place of the damaged one, whose log must not be applied to it."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+    Disk().sync_folder(path.parent)
     _ready(path).rename(path)
     Disk().sync_folder(path.parent)
 
