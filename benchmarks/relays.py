@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.peers.bridgehead import Bridgehead, smart_host
-from tests.peers.child import Child, free_port, wait_greeting
+from tests.peers.bridgehead import PROGRAM, Bridgehead, smart_host
+from tests.peers.child import START_SECONDS, Child, free_port, wait_greeting, wait_until
 from tests.peers.postfix import PrivatePostfix, relay_settings
 
+READY = b'"event":"ready"'
 CONNECTIONS = 20
 """Connections to the smart host. 20 is what both ship with; each may use as many as the other."""
 MESSAGES_PER_CONNECTION = 1000
@@ -104,6 +105,7 @@ class BridgeheadRelay:
             workers=plan.workers,
             console=f"127.0.0.1:{free_port()}" if plan.console else "",
             volatile=plan.volatile,
+            drain="5s",
         )
         self.start()
         self.port = self.server.port
@@ -124,9 +126,20 @@ class BridgeheadRelay:
             text += f'tls = {{ certificate = "{plan.tls}/cert.pem", key = "{plan.tls}/key.pem" }}\n'
         return text + f"[virtual_server.messages]\nmessages_per_connection = {MESSAGES_PER_CONNECTION}\n"
 
-    def start(self) -> None:
-        """Start, again if it was stopped; returns when it greets, which it does once its backlog is read."""
-        self.server.start()
+    def start(self, seconds: float = START_SECONDS) -> None:
+        """Start, again if it was stopped; returns when it says that all workers are ready, their backlog read."""
+        log = self.server.log
+        already = log.stat().st_size if log.exists() else 0
+        command = [str(PROGRAM), "serve", "--config", str(self.server.configuration)]
+        self.server.child = child = Child(command, log)
+
+        def is_ready() -> bool:
+            assert child.is_running, f"ended at start:\n{child.tail()}"
+            with log.open("rb") as text:
+                text.seek(already)
+                return READY in text.read()
+
+        wait_until(is_ready, "Bridgehead is ready", seconds)
 
     def process_ids(self) -> list[int]:
         """Supervisor and workers."""
