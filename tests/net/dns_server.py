@@ -109,10 +109,12 @@ class _Udp(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def dns_server(
-    records: Mapping[tuple[str, str], Sequence[str]] | None = None, address: str = "127.0.0.1"
+    records: Mapping[tuple[str, str], Sequence[str]] | None = None,
+    address: str = "127.0.0.1",
+    kind: type[DnsServer] = DnsServer,
 ) -> AsyncIterator[DnsServer]:
     """Serve these records until the block ends."""
-    server = DnsServer(dict(records or {}))
+    server = kind(dict(records or {}))
 
     async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         length = int.from_bytes(await reader.readexactly(2), "big")

@@ -31,7 +31,7 @@ listen = [{listen}]
 fqdn = "relay.test"
 {virtual_server}
 [virtual_server.delivery]
-glitch_retry_seconds = 0.2
+glitch_retry_seconds = {glitch}
 retry_minutes = [0.01, 0.01, 0.02, 0.02]
 {delivery}
 {more}
@@ -76,6 +76,7 @@ class Bridgehead:
         drain: str = "15s",
         console: str = "",
         volatile: bool = True,
+        glitch: float = 0.2,
     ) -> None:
         """Write the file; `more` holds connectors and domains, the others go into their tables.
 
@@ -90,6 +91,7 @@ class Bridgehead:
             console=console,
             drain=drain,
             volatile=str(volatile).lower(),
+            glitch=glitch,
             listen=", ".join(listen),
             virtual_server=virtual_server,
             delivery=delivery,
