@@ -71,6 +71,7 @@ def test_every_command_takes_config_and_json_and_shows_an_example(
         assert {"--config", "--json"} <= options
     out = called(*path, "--help").out
     assert "Example: " in out
+    assert "..." not in out.partition("Commands:")[2], "a list of commands has whole sentences"
     example = " ".join(out.partition("Example: ")[2].split())
     assert " ".join(path) in example
 

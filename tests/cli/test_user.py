@@ -120,9 +120,10 @@ def test_mistakes_are_named_and_change_nothing(
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     came = called("user", "add", "app", "--file", tmp_path / "none" / "users.txt", stdin=b"x\n")
-    assert (came.code, came.err) == (
-        69,
-        f"bridgehead: {tmp_path}/none/users.txt cannot be changed: No such file or directory\n",
+    assert came.code == 69
+    assert came.err == (
+        f"bridgehead: {tmp_path}/none/users.txt cannot be changed: No such file or directory."
+        " Its folder must be one that you may write to\n"
     )
 
 

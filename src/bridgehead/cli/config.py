@@ -31,7 +31,10 @@ def schema(context: click.Context, config: Path | None, json: bool) -> None:
     write(msgspec.json.format(msgspec.json.encode(schema_of_file()), indent=2).decode())
 
 
-@config.command(epilog="Example: bridgehead config show --json | jq .connector")
+@config.command(
+    short_help="Print the configuration with every default filled in.",
+    epilog="Example: bridgehead config show --json | jq .connector",
+)
 @shared_options
 @click.pass_context
 def show(context: click.Context, config: Path | None, json: bool) -> None:

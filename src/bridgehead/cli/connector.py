@@ -55,7 +55,11 @@ def list_connectors(context: click.Context, config: Path | None, json: bool) -> 
     given.show(rows, text if states else f"{text}no server is running: which are up is not known\n")
 
 
-@connector.command("show", epilog="Example: bridgehead connector show 'Internet via ISP'")
+@connector.command(
+    "show",
+    short_help="Show all settings of a connector, and whether it is up.",
+    epilog="Example: bridgehead connector show 'Internet via ISP'",
+)
 @click.argument("name", shell_complete=connector_names)
 @shared_options
 @click.pass_context
@@ -128,6 +132,7 @@ def _find(configuration: Configuration, name: str) -> Connector:
 
 @connector.command(
     "test",
+    short_help="Go the way of a connector step by step, with every host of it.",
     epilog="Example: bridgehead connector test 'Internet via ISP' --to bob@fabrikam.com --from app@contoso.com",
 )
 @click.argument("name", shell_complete=connector_names)

@@ -76,7 +76,7 @@ def demo(
     given = invocation(context, config, json=json)
     if given.config is not None:
         raise click.UsageError("the demo writes its own configuration: leave --config out")
-    if keep is not None and keep.exists() and any(keep.iterdir()):
+    if keep is not None and _holds_something(keep):
         raise click.UsageError(f"{keep} is not empty: give a new folder")
     if not given.json:
         write(INTRODUCTION)
@@ -86,6 +86,13 @@ def demo(
         seen = dict(sorted(onlooker.journal.seen.items()))
         given.show({"seen": seen, "kept": str(place) if keep else ""}, _conclusion(seen, place if keep else None))
     return Exit.OK
+
+
+def _holds_something(keep: Path) -> bool:
+    try:
+        return any(keep.iterdir())
+    except OSError:
+        return False  # it is not there, or cannot be used at all, which `folder` says
 
 
 class Screen(Protocol):

@@ -162,7 +162,9 @@ class AccountsFile:
                     self._write("".join(f"{line}\n" for line in lines))
                 return is_changed
         except OSError as error:
-            raise MachineError(f"{self._path} cannot be changed: {error.strerror}") from error
+            raise MachineError(
+                f"{self._path} cannot be changed: {error.strerror}. Its folder must be one that you may write to"
+            ) from error
 
     def _lines(self) -> list[str]:
         try:

@@ -6,6 +6,7 @@ Started by the supervisor as `python -m bridgehead.process.console_main PIPE LAN
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 from contextlib import suppress
@@ -16,10 +17,13 @@ import uvicorn
 
 from bridgehead.admin.application import application
 from bridgehead.control.log import set_up
+from bridgehead.core.error import MachineError
 from bridgehead.process.messages import Pipe
 
 DATE_SECONDS: Final = 1.0
 """How old the Date of a response may be."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -40,24 +44,35 @@ class Server(uvicorn.Server):
 
 
 async def serve(pipe: socket.socket, state_dir: Path, addresses: list[str]) -> None:
-    """Serve on every address until the other end of `pipe` is closed."""
+    """Serve on every address until the other end of `pipe` is closed; `MachineError` where one cannot be had."""
+    bound = [bind(address) for address in addresses]
     ended = asyncio.Event()
     await asyncio.get_running_loop().create_connection(lambda: Pipe(lambda _: None, ended.set), sock=pipe)
     app = application(state_dir)
-    servers = [Server(_configuration(app, address), ended) for address in addresses]
+    servers = [Server(_configuration(app), ended) for _ in bound]
     for server in servers:
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the supervisor's business
     async with asyncio.TaskGroup() as tasks:
-        for server in servers:
-            tasks.create_task(server.serve())
+        for server, one in zip(servers, bound, strict=True):
+            tasks.create_task(server.serve([one]))
 
 
-def _configuration(app: object, address: str) -> uvicorn.Config:
+def bind(address: str) -> socket.socket:
+    """A socket that listens on "ADDRESS:PORT"; `MachineError` says what to do where that cannot be."""
     host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family)
+    except OSError as error:
+        raise MachineError(
+            f"the console cannot listen on {address}: {(error.strerror or str(error)).partition(' (')[0]}."
+            " Free it, or change `console` or `metrics` in [node]; mail goes on without"
+        ) from error
+
+
+def _configuration(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application, which uvicorn types more narrowly than Starlette
-        host=host.strip("[]"),
-        port=int(port),
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -70,9 +85,13 @@ def main() -> None:
     """Entry of the process."""
     pipe_fd, _, state_dir, *addresses = sys.argv[1:]
     set_up()
-    asyncio.run(
-        serve(socket.socket(fileno=int(pipe_fd)), Path(state_dir), [address for address in addresses if address])
-    )
+    try:
+        asyncio.run(
+            serve(socket.socket(fileno=int(pipe_fd)), Path(state_dir), [address for address in addresses if address])
+        )
+    except MachineError as error:
+        _log.error("%s", error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

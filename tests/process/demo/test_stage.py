@@ -34,6 +34,18 @@ class Spectator:
             os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError, match=r"cannot write to .*file/demo: Not a directory\. Give another folder"):
+        folder(tmp_path / "file" / "demo").__enter__()
+
+
+def test_a_folder_that_belongs_to_others_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root, who runs tests too, may write everywhere
+    with pytest.raises(MachineError, match=r"cannot write to .*: Permission denied\. Give another folder to --keep"):
+        folder(tmp_path).__enter__()
+
+
 def test_a_temporary_folder_is_gone_at_the_end_and_a_named_one_stays(tmp_path: Path) -> None:
     with folder(None) as place:
         (place / "file").touch()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -62,9 +64,17 @@ class Audience(Protocol):
 
 @contextmanager
 def folder(keep: Path | None) -> Iterator[Path]:
-    """A folder for everything: `keep`, made if need be, or one that is removed at the end."""
+    """A folder for everything: `keep`, made if need be, or one that is removed at the end.
+
+    `MachineError` where `keep` cannot be made or written to.
+    """
     if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+            if not os.access(keep, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise MachineError(f"cannot write to {keep}: {error.strerror}. Give another folder to --keep") from error
         yield keep.resolve()
         return
     # What a killed worker still writes while the folder goes is no reason to fail.
