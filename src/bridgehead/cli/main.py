@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "config": "Show the configuration and its schema.",
     "trace": "Tell what became of a message.",
     "status": "Show how the server is.",
+    "spool": "Verify and salvage the mail on the disk.",
     "user": "Keep the accounts for SMTP AUTH and the console.",
     "completion": "Print the completion script of a shell.",
     "sendmail": "Submit a message, as sendmail(8) does.",

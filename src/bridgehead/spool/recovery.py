@@ -95,7 +95,7 @@ def _copy_all(source: Path, fresh: sqlite3.Connection, quarantine: Quarantine) -
     except sqlite3.DatabaseError:
         return
     try:
-        ids = _readable_ids(damaged)
+        ids = readable_ids(damaged)
         for start in range(0, len(ids), _BATCH):
             fresh.execute("BEGIN IMMEDIATE")
             for message_id in ids[start : start + _BATCH]:
@@ -135,7 +135,7 @@ def read_parts(connection: sqlite3.Connection, message_id: int) -> dict[str, byt
     return parts
 
 
-def _readable_ids(connection: sqlite3.Connection) -> list[int]:
+def readable_ids(connection: sqlite3.Connection) -> list[int]:
     """Ids of all messages on pages that can be read, in order.
 
     From the low end up to the first damaged page, from the high end down to the last one; the gap between is halved
