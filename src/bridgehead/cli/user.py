@@ -37,7 +37,10 @@ def user(context: click.Context, config: Path | None, json: bool) -> None:
     context.obj = invocation(context, config, json=json)
 
 
-@user.command(epilog="Example: bridgehead user add app --file users.txt < password.txt")
+@user.command(
+    short_help="Add an account; its password is asked for.",
+    epilog="Example: bridgehead user add app --file users.txt < password.txt",
+)
 @click.argument("name")
 @file_option
 @shared_options
