@@ -142,6 +142,14 @@ def test_list_without_a_server_selects_and_bounds_too(config: Path) -> None:
     assert ([one["queue_id"] for one in shown["rows"]], shown["more"], shown["live"]) == ([ONE, TWO], 1, False)
 
 
+def test_list_says_that_something_could_not_be_read(config: Path) -> None:
+    fill_spool(state(config), [(FIRST, envelope("bob@fabrikam.com"), {})])
+    (state(config) / "spool" / "p7.db").write_bytes(b"no database" * 1000)
+    done = called("queue", "list", "--config", config)
+    assert done.code == 0
+    assert "bridgehead: 1 entry of the spool is left out: not readable\n" in done.err
+
+
 def test_show_tells_everything_without_a_server(config: Path) -> None:
     states = {
         0: RecipientState(attempts=3, next_attempt=NOW + 300, connector="ISP", code=451, text="greylisted"),

@@ -221,6 +221,7 @@ def _narrowed(given: Invocation, operation: Operation, arguments: dict[str, Any]
 
 
 def _listing(given: Invocation, selection: Selection, limit: int) -> Listing:
+    from bridgehead.cli.text import count
     from bridgehead.cli.waiting_mail import OFFLINE, list_mail
 
     folder = given.state_dir()
@@ -229,7 +230,8 @@ def _listing(given: Invocation, selection: Selection, limit: int) -> Listing:
     if not found.is_live:
         _advise(OFFLINE.format(folder=folder))
     if found.damaged:
-        _advise(f"{found.damaged} entries of the spool could not be read and are left out")
+        left_out = count(found.damaged, "entry of the spool is", "entries of the spool are")
+        _advise(f"{left_out} left out: not readable")
     return found
 
 

@@ -48,7 +48,10 @@ def verify(context: click.Context, config: Path | None, json: bool) -> int:
     return Exit.OK if all(found.is_whole for found in findings) else Exit.NOTHING
 
 
-@spool.command(epilog="Example: systemctl stop bridgehead && bridgehead spool salvage && systemctl start bridgehead")
+@spool.command(
+    short_help="Set aside what is damaged, and keep the rest.",
+    epilog="Example: systemctl stop bridgehead && bridgehead spool salvage && systemctl start bridgehead",
+)
 @shared_options
 @click.pass_context
 def salvage(context: click.Context, config: Path | None, json: bool) -> int:
