@@ -114,3 +114,10 @@ def test_the_state_follows_from_the_rounds_since_the_last_good_greeting(
 def word_of_all(liveness: Liveness) -> tuple[str, str]:
     """The words of both connectors."""
     return word(liveness, "A"), word(liveness, "B")
+
+
+def test_a_clock_that_was_set_back_hides_no_failure() -> None:
+    liveness = Liveness()
+    delivery = Delivery(glitch_retries=1, glitch_retry_seconds=60.0)
+    liveness = liveness.after_failure("A", 50_000.0, delivery).after_failure("A", 32_000.0, delivery)
+    assert "A" in liveness.state.down

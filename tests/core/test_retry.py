@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from bridgehead.core.envelope import Envelope
 from bridgehead.core.organization import Delivery
 from bridgehead.core.recipient_state import FRESH, Hold, RecipientState
-from bridgehead.core.retry import delay_notice_at, expires_at, held_seconds, message_back_off, queue_back_off
+from bridgehead.core.retry import (
+    delay_notice_at,
+    expires_at,
+    held_seconds,
+    longest_wait,
+    message_back_off,
+    queue_back_off,
+)
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -88,3 +95,8 @@ def test_while_held_the_time_left_never_shrinks(hold: Hold, instants: list[float
 def test_a_clock_that_jumps_back_does_not_shorten_a_hold() -> None:
     state = RecipientState(hold=Hold.FROZEN, held_since=1000.0, held_seconds=5.0)
     assert held_seconds(state, 900.0) == 5.0
+
+
+def test_longest_wait_is_the_longest_of_all_retry_times() -> None:
+    assert longest_wait(Delivery(glitch_retry_seconds=60.0, retry_seconds=(600.0, 900.0, 300.0))) == 900.0
+    assert longest_wait(Delivery(glitch_retry_seconds=60.0, retry_seconds=(10.0,))) == 60.0

@@ -71,6 +71,8 @@ class PostOffice:
 
     def __init__(self, folder: Path, organization: Organization, *, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
+        self.offset = 0.0
+        """By how much the wall clock was set; the steady one was not."""
         self.dialer = FakeDialer()
         self.spool = MemorySpool()
         self.events: list[TrackingEvent] = []
@@ -92,6 +94,7 @@ class PostOffice:
             new_id=lambda: self.ids.next(self.clock.now),
             report_link=self._report_link,
             badmail=self.badmail,
+            steady=lambda: self.clock.now - self.offset,
         )
         return Dispatcher(surroundings, "BRIDGE01", self.organization, self.liveness.state)
 
@@ -136,6 +139,12 @@ class PostOffice:
             self.clock.now = min(end, self.clock.now + step)
             self.dispatcher.tick()
             await self.settle()
+
+    async def jump(self, seconds: float) -> None:
+        """Somebody sets the clock on the wall."""
+        self.clock.now += seconds
+        self.offset += seconds
+        await self.passes(0.1)
 
     def envelope(self, addresses: Sequence[str | Recipient], sender: str = "alice@contoso.com") -> Envelope:
         """An envelope to these recipients, arriving now."""

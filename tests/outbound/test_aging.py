@@ -17,7 +17,8 @@ from bridgehead.core.organization import Delivery, Organization
 from bridgehead.core.queue_id import QueueIds
 from bridgehead.core.recipient_state import Hold, RecipientState
 from bridgehead.core.tracking import Step, TrackingEvent
-from bridgehead.outbound.aging import BUSY_SECONDS, SWEEP_SECONDS, Aging
+from bridgehead.outbound.aging import BUSY_SECONDS, JUMP_SECONDS, SWEEP_SECONDS, Aging
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part
 from bridgehead.outbound.hand_back import Badmail, HandBack
@@ -32,6 +33,8 @@ from tests.outbound.fake_channel import Clock
 from tests.outbound.post_office import HERE, organization
 
 NOTICE, EXPIRE = 4 * 3600.0, 48 * 3600.0
+PATIENCE = max(Delivery().retry_seconds)
+"""After the start, or a jump of the clock, nothing is late for so long."""
 ORGANIZATION = organization(delivery=Delivery(delay_notice_seconds=NOTICE, expire_seconds=EXPIRE))
 KEY = QueueKey("", HERE, "fabrikam.com")
 
@@ -43,6 +46,7 @@ class Post:
     folder: Path
     organization: Organization = ORGANIZATION
     clock: Clock = field(default_factory=lambda: Clock(NOW))
+    steady: Clock = field(default_factory=lambda: Clock(1000.0))
     spool: MemorySpool = field(default_factory=MemorySpool)
     index: Index = field(default_factory=Index)
     events: list[TrackingEvent] = field(default_factory=list)
@@ -56,11 +60,12 @@ class Post:
         numbers = iter(range(100, 200))
         reporting = ReportingMta("mail.contoso.com", "", HERE)
         hand_back = HandBack(lambda: reporting, lambda: MessageId(next(numbers)), self.clock)
-        records = Records(self.spool, self.events.append, hand_back, Badmail(self.folder), self.clock)
+        clocks = Clocks(self.clock, self.steady)
+        records = Records(self.spool, self.events.append, hand_back, Badmail(self.folder), clocks)
         self.recorder = Recorder(records, self.index, self.reports.append)
         self.queue = Queues(self.organization, Owner(), still_wire(self.clock)).get(KEY)
         self.ids = QueueIds(0)
-        self.aging = Aging(self, self.clock, self.events.append)
+        self.aging = Aging(self, clocks, self.events.append)
 
     def claim(self, queue: Queue, entry: Entry) -> None:
         """As in `Post`."""
@@ -103,8 +108,13 @@ class Post:
 
     async def at(self, seconds: float) -> list[Step]:
         """So long behind the beginning; what has been told by then."""
-        self.clock.now = NOW + seconds
-        self.aging.sweep(self.clock.now)
+        return await self.passes(NOW + seconds - self.clock.now)
+
+    async def passes(self, seconds: float) -> list[Step]:
+        """Time passes, on both clocks; what has been told by then."""
+        self.clock.now += seconds
+        self.steady.now += seconds
+        self.aging.sweep()
         await self.settle()
         return [event.step for event in self.events]
 
@@ -259,7 +269,8 @@ async def test_what_is_found_at_start_up_is_looked_at_if_it_is_old(
     after.index.put(number, None, [(after.queue, (0,))])
     after.aging.restored(StoredEntry(number, stored.envelope, {}))
     async with running(after):
-        assert await after.at(age) == steps
+        assert await after.passes(PATIENCE - 1) == [], "first it gets one more attempt"
+        assert await after.passes(1) == steps
 
 
 async def _loaded(post: Post, number: MessageId) -> StoredMessage:
@@ -300,3 +311,57 @@ async def test_a_message_that_left_meanwhile_is_not_looked_for(tmp_path: Path) -
         post.index.remove(number)
         assert await post.at(NOTICE + SWEEP_SECONDS) == []
         assert post.read_ids == []
+
+
+# A clock that is set
+
+
+async def test_a_clock_that_is_set_forward_by_days_lets_nothing_expire_before_one_more_attempt(
+    tmp_path: Path,
+) -> None:
+    async with running(Post(tmp_path)) as post:
+        post.arrive("bob@fabrikam.com")
+        assert await post.passes(PATIENCE + SWEEP_SECONDS) == []
+        post.clock.now += EXPIRE
+        assert await post.passes(0.1) == []
+        assert await post.passes(PATIENCE - 1) == []
+        assert await post.passes(1) == [Step.FAILED, Step.DSN]
+
+
+async def test_a_clock_that_is_set_forward_and_back_again_has_done_nothing(tmp_path: Path) -> None:
+    async with running(Post(tmp_path)) as post:
+        post.arrive("bob@fabrikam.com")
+        assert await post.passes(PATIENCE + SWEEP_SECONDS) == []
+        post.clock.now += EXPIRE
+        assert await post.passes(PATIENCE / 2) == []
+        post.clock.now -= EXPIRE
+        assert await post.passes(PATIENCE * 2) == []
+        assert await post.at(NOTICE + SWEEP_SECONDS) == [Step.DSN]
+
+
+async def test_a_clock_that_is_slowly_corrected_is_no_jump(tmp_path: Path) -> None:
+    async with running(Post(tmp_path)) as post:
+        post.arrive("bob@fabrikam.com")
+        await post.passes(NOTICE - 10)
+        post.clock.now += JUMP_SECONDS
+        assert await post.passes(SWEEP_SECONDS) == [Step.DSN]
+
+
+async def test_mail_that_came_while_ids_ran_ahead_of_the_clock_is_found_in_time(tmp_path: Path) -> None:
+    async with running(Post(tmp_path)) as post:
+        await post.passes(PATIENCE)
+        post.ids.next(post.clock.now + 50 * EXPIRE)  # the clock was wrong for a moment: ids never go back
+        post.arrive("bob@fabrikam.com")
+        assert await post.passes(SWEEP_SECONDS) == []
+        assert await post.passes(NOTICE - SWEEP_SECONDS - 1) == []
+        assert await post.passes(SWEEP_SECONDS) == [Step.DSN]
+        assert await post.passes(EXPIRE - NOTICE) == [Step.DSN, Step.FAILED, Step.DSN]
+
+
+async def test_a_clock_that_is_set_back_delays_no_sweep(tmp_path: Path) -> None:
+    async with running(Post(tmp_path)) as post:
+        await post.passes(PATIENCE)
+        post.clock.now -= 5 * 3600
+        post.arrive("bob@fabrikam.com")
+        assert await post.passes(SWEEP_SECONDS) == []
+        assert await post.passes(NOTICE + SWEEP_SECONDS) == [Step.DSN]

@@ -16,6 +16,7 @@ from bridgehead.core.organization import NoMatch, Organization, TlsLevel
 from bridgehead.core.outcome import Deferred, Failed
 from bridgehead.core.recipient_state import Hold, RecipientState, Standing
 from bridgehead.core.tracking import Step, TrackingEvent
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part, message_of
 from bridgehead.outbound.hand_back import Badmail, HandBack
@@ -57,10 +58,11 @@ class Room:
         numbers = iter(range(100, 200))
         reporting = ReportingMta("mail.contoso.com", "", HERE)
         hand_back = HandBack(lambda: reporting, lambda: MessageId(next(numbers)), self.clock)
-        records = Records(self.spool, self.events.append, hand_back, Badmail(self.folder), self.clock)
+        clocks = Clocks(self.clock, self.clock)
+        records = Records(self.spool, self.events.append, hand_back, Badmail(self.folder), clocks)
         recorder = Recorder(records, self.index, lambda _: None)
         self.queues = Queues(self.organization, self.owner, still_wire(self.clock))
-        site = Site(self.events.append, self.clock, self.condemn, lambda: self.is_running)
+        site = Site(self.events.append, clocks, self.condemn, lambda: self.is_running)
         self.placement = Placement(Router("BRIDGE01", self.organization), self.index, self.queues, recorder, site)
 
     def condemn(self, _queue: Queue, entry: Entry, _outcome: Deferred | Failed) -> None:

@@ -17,6 +17,7 @@ from bridgehead.core.envelope import MessageId
 from bridgehead.core.outcome import Outcome
 from bridgehead.core.recipient_state import Standing
 from bridgehead.core.tracking import Step, TrackingEvent
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.entry import Attempt
 from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
@@ -49,7 +50,7 @@ class Office:
         reporting = ReportingMta("mail.contoso.com", "postmaster@contoso.com", HERE)
         hand_back = HandBack(lambda: reporting, lambda: MessageId(next(numbers)), self.clock)
         self.badmail = Badmail(self.folder / "badmail")
-        records = Records(self.spool, self.events.append, hand_back, self.badmail, self.clock)
+        records = Records(self.spool, self.events.append, hand_back, self.badmail, Clocks(self.clock, self.clock))
         self.recorder = Recorder(records, self.index, self.accepted.append)
 
     def waiting(self, stored: StoredMessage) -> Attempt:

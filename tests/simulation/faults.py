@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from bridgehead.core.envelope import MessageId
+from bridgehead.outbound.aging import JUMP_SECONDS
 from bridgehead.outbound.listing import Selection
 from bridgehead.outbound.operations import Verb
 from tests.simulation.machine import Machine, Worker
@@ -92,6 +93,7 @@ class Faults:
             self._reload,
             self._operator_acts,
             self._dns_fails,
+            self._clock_jumps,
         ]
         chance = self._random.choice((0.15, 0.3, 0.6, 1.0))
         return [kind for kind in every if self._random.random() < chance]
@@ -194,7 +196,7 @@ class Faults:
     def _perform(self, worker: Worker, verb: Verb, selection: Selection) -> None:
         self._note(f"an operator on {worker.name}: {verb} {selection}")
         worker.machine.troubled_at = self._world.loop.time()
-        worker.life.run(worker.spawn, self._performed(worker, verb, selection))
+        worker.life.run(lambda: worker.spawn(self._performed(worker, verb, selection)))
 
     async def _performed(self, worker: Worker, verb: Verb, selection: Selection) -> None:
         """As `process.worker_requests` does it: an error is an answer too."""
@@ -217,6 +219,8 @@ class Faults:
         machine = self._random.choice(self._machines)
         seconds = self._random.choice((-1, 1)) * self._random.choice((30.0, 3600.0, 5 * 3600.0, 86_400.0))
         machine.offset += seconds
+        if seconds > JUMP_SECONDS:
+            machine.jumped_at = self._world.loop.time()
         self._note(f"the clock of {machine.name} jumps by {seconds:+.0f} s")
 
 

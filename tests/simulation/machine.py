@@ -126,6 +126,7 @@ class Worker:
         self._requests: set[asyncio.Task[Any]] = set()
         self._main: asyncio.Task[None] | None = None
         self._drain = asyncio.Event()
+        self.started_at = machine.world.loop.time()
         self._inbox: deque[Message | Organization] = deque()
 
     def begin(self) -> None:
@@ -175,6 +176,7 @@ class Worker:
             new_id=self._next_id,
             report_link=lambda name, is_success: self._tell_keeper(Reported(name, is_success)),
             badmail=SimulatedBadmail(self.disk),
+            steady=loop.time,
         )
         self.dispatcher = Dispatcher(surroundings, machine.name, machine.organization, machine.keeper.state)
         self.operations = Operations(self.dispatcher, self.spool, machine.clock)
@@ -283,6 +285,8 @@ class Machine:
         self.organization = organization
         self.offset = 0.0
         """Of the wall clock against the truth."""
+        self.jumped_at = world.loop.time()
+        """When the wall clock was last set forward."""
         self.disks = [Disk(world.random) for _ in range(workers)]
         self.workers: list[Worker | None] = [None] * workers
         self.troubled_at = world.loop.time()

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from bridgehead.core import queue_id
+from bridgehead.core.retry import longest_wait
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Copy, Ledger
 from tests.simulation.machine import Machine
@@ -159,9 +160,13 @@ class _Simulation:
         return ""
 
     def _is_old(self, copy: Copy) -> bool:
+        """Whether a copy may expire: not before one more attempt after a start or a clock that was set forward."""
         machine = self._machine(copy.key[0])
+        worker = machine.workers[int(copy.key[0][-1])]
         delivery = machine.organization.virtual_servers[0].delivery
-        return machine.clock() - copy.envelope.received_at >= delivery.expire_seconds
+        if worker is None or machine.clock() - copy.envelope.received_at < delivery.expire_seconds:
+            return False
+        return self.loop.time() - max(worker.started_at, machine.jumped_at) >= longest_wait(delivery)
 
     def _machine(self, worker: str) -> Machine:
         return next(machine for machine in self.machines if worker.startswith(machine.name))

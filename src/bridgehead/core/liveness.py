@@ -43,7 +43,8 @@ class Liveness:
     def after_failure(self, connector: str, now: float, delivery: Delivery) -> Liveness:
         """A round failed at every host of `connector`; `delivery` is that of the virtual server that dialled."""
         before = self.rounds.get(connector, Rounds(0, 0.0))
-        if before.count and now - before.latest < delivery.glitch_retry_seconds * ROUND_SHARE:
+        since = now - before.latest  # negative: the clock was set back, and says nothing
+        if before.count and 0 <= since < delivery.glitch_retry_seconds * ROUND_SHARE:
             return self
         count = before.count + 1
         rounds = {**self.rounds, connector: Rounds(count, now)}

@@ -27,6 +27,11 @@ def message_back_off(attempts: int, delivery: Delivery) -> float:
     return _retry_time(attempts, delivery)
 
 
+def longest_wait(delivery: Delivery) -> float:
+    """The longest time between two attempts, of a queue or of a recipient."""
+    return max(delivery.glitch_retry_seconds, *delivery.retry_seconds)
+
+
 def delay_notice_at(envelope: Envelope, state: RecipientState, now: float, delivery: Delivery) -> float:
     """When the sender is told that a recipient's mail is late. Holds do not count as waiting."""
     return envelope.received_at + delivery.delay_notice_seconds + held_seconds(state, now)

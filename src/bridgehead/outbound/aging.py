@@ -4,6 +4,9 @@ Ids are in order of arrival, so a sweep now and then finds what has passed the s
 message is looked at once for each age; only what is not due then (its clocks stood still, or its virtual server has
 longer times) or what is being sent is remembered to be looked at again. What stands still never expires: when its
 time would be over, it raises an alarm instead.
+
+Age goes by the clock on the wall, which may be wrong for a while, and by which a machine may have been off for days.
+So nothing is late right after the start or a jump forward: all mail first has the time for one more attempt.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from bridgehead.core import queue_id
@@ -19,8 +22,9 @@ from bridgehead.core.envelope import MessageId
 from bridgehead.core.organization import Delivery, Organization
 from bridgehead.core.queue_id import earliest_at
 from bridgehead.core.recipient_state import Hold
-from bridgehead.core.retry import delay_notice_at, expires_at
+from bridgehead.core.retry import delay_notice_at, expires_at, longest_wait
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.entry import Attempt, Entry
 from bridgehead.outbound.index import Index
 from bridgehead.outbound.placement import unsettled
@@ -31,8 +35,11 @@ from bridgehead.spool.contract import StoredEntry
 
 SWEEP_SECONDS: Final = 60.0
 """How often late mail is looked for: how late a delay notice or an expiry can be."""
+JUMP_SECONDS: Final = 60.0
+"""The wall clock was set forward if it went so much further than the steady one between two ticks."""
 BUSY_SECONDS: Final = 60.0
 """When a message is looked at again that was being sent."""
+_NO_BOUND: Final = MessageId(1 << 63)
 
 
 class Post(Protocol):
@@ -58,15 +65,19 @@ class Post(Protocol):
 class Aging:
     """Looks at messages when they pass an age. Mutable; owned by the dispatcher."""
 
-    def __init__(self, post: Post, clock: Callable[[], float], emit: Emit) -> None:
+    def __init__(self, post: Post, clocks: Clocks, emit: Emit) -> None:
         self._post = post
-        self._clock = clock
+        self._clocks = clocks
         self._emit = emit
         self._times = _times(post.organization)
-        now = clock()
+        now, self._steady_then = clocks.wall(), clocks.steady()
+        self._wall_then = now
+        self._patient_until = self._steady_then + _patience(post.organization)
         self._noticed_before = earliest_at(max(0.0, now - self._notice_age))
         self._expired_before = earliest_at(max(0.0, now - self._expire_age))
-        self._next_sweep = now
+        self._ahead_before = MessageId(0)
+        """Ids never go back. Where they run ahead of the clock, each is looked at at once, and again at its time."""
+        self._next_sweep = self._steady_then
         self._again: list[tuple[float, MessageId]] = []
         self._looks: deque[MessageId] = deque()
         self._look_due = asyncio.Event()
@@ -95,23 +106,40 @@ class Aging:
         """The clocks of a message run again: look when they next say something."""
         heapq.heappush(self._again, (0.0, message_id))
 
-    def sweep(self, now: float) -> None:
+    def sweep(self) -> None:
         """Find the messages to look at now. Costs some 50 ns a waiting message, once a minute."""
+        now, steady_now = self._clocks.wall(), self._clocks.steady()
+        if (now - self._wall_then) - (steady_now - self._steady_then) > JUMP_SECONDS:
+            self._patient_until = steady_now + _patience(self._post.organization)
+        self._wall_then, self._steady_then = now, steady_now
+        if steady_now < self._patient_until:
+            return
         due: dict[
             MessageId, None
         ] = {}  # each once: a look is at all parts of a message, and every part may ask for one
         while self._again and self._again[0][0] <= now:
             due[heapq.heappop(self._again)[1]] = None
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_SECONDS
-            notice, expire = earliest_at(now - self._notice_age), earliest_at(now - self._expire_age)
-            for since, until in ((self._noticed_before, notice), (self._expired_before, expire)):
-                due |= dict.fromkeys([one for one in self._post.index.messages if since <= one < until])
-            self._noticed_before = max(self._noticed_before, notice)
-            self._expired_before = max(self._expired_before, expire)
+        if steady_now >= self._next_sweep:
+            self._next_sweep = steady_now + SWEEP_SECONDS
+            due |= dict.fromkeys(self._found(now))
         if due:
             self._looks.extend(due)
             self._look_due.set()
+
+    def _found(self, now: float) -> Iterator[MessageId]:
+        """What has passed an age since the last sweep, and what no sweep will find in time."""
+        messages = self._post.index.messages
+        notice, expire = earliest_at(now - self._notice_age), earliest_at(now - self._expire_age)
+        for since, until in ((self._noticed_before, notice), (self._expired_before, expire)):
+            if since < until:
+                yield from [one for one in messages if since <= one < until]
+        # Not the later of before and now: a clock that was set back comes to these ages once more.
+        self._noticed_before, self._expired_before = notice, expire
+        newest = next(reversed(messages), MessageId(0))
+        ahead = max(earliest_at(now + JUMP_SECONDS), self._ahead_before)
+        if newest >= ahead:
+            yield from [one for one in messages if one >= ahead]
+            self._ahead_before = MessageId(newest + 1)
 
     async def run(self) -> None:
         """Look at what the sweeps found, one message after the other."""
@@ -126,7 +154,7 @@ class Aging:
             if self._post.index.queue_of(entry) is not queue:
                 continue
             if entry in queue.active:
-                heapq.heappush(self._again, (self._clock() + BUSY_SECONDS, message_id))
+                heapq.heappush(self._again, (self._clocks.wall() + BUSY_SECONDS, message_id))
                 continue
             self._post.claim(queue, entry)
             attempt = await self._post.read(queue, entry)
@@ -135,7 +163,7 @@ class Aging:
 
     def _judge(self, queue: Queue, attempt: Attempt) -> None:
         """Expire, notify, or raise an alarm; then put the entry back."""
-        now = self._clock()
+        now = self._clocks.wall()
         delivery = queue.delivery
         expired, late, next_look = [], [], []
         for recipient in unsettled(attempt):
@@ -179,6 +207,12 @@ def _times(organization: Organization) -> frozenset[tuple[float, float]]:
     """The delay notice and expiry times that are in use."""
     deliveries = [one.delivery for one in organization.virtual_servers] or [Delivery()]
     return frozenset((one.delay_notice_seconds, one.expire_seconds) for one in deliveries)
+
+
+def _patience(organization: Organization) -> float:
+    """In so long every message that can be sent was tried once."""
+    deliveries = [one.delivery for one in organization.virtual_servers] or [Delivery()]
+    return max(longest_wait(delivery) for delivery in deliveries)
 
 
 def _alarm(attempt: Attempt, queue: Queue, hold: Hold, now: float) -> TrackingEvent:

@@ -8,6 +8,7 @@ timer per message: a fixed number of loops, and one task for each connection bei
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from bridgehead.core.recipient_state import Hold
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.aging import Aging
 from bridgehead.outbound.allowance import Allowance, limits_of
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.contract import Attempted, Dialer
 from bridgehead.outbound.entry import Attempt, Entry, message_of
 from bridgehead.outbound.hand_back import Badmail, HandBack
@@ -62,6 +64,8 @@ class Surroundings:
     report_link: Callable[[str, bool], None]
     """Takes the name of a connector and whether a host gave a good greeting; else a round failed at all hosts."""
     badmail: Badmail
+    steady: Callable[[], float] = time.monotonic
+    """Seconds that only grow, for waits (see `outbound.clocks`)."""
 
 
 class Dispatcher:
@@ -89,25 +93,25 @@ class Dispatcher:
         self._ended = asyncio.Event()
         self._suspected: set[str] = set()
         self._prune_at = -inf
-        clock = surroundings.clock
+        self.clocks = clocks = Clocks(surroundings.clock, surroundings.steady)
         self.index = Index()
-        self._loader = Loader(surroundings.spool, clock, self.index, self.finish)
-        wire = Wire(surroundings.dialer, surroundings.allowance, self._spawn, clock)
+        self._loader = Loader(surroundings.spool, clocks.steady, self.index, self.finish)
+        wire = Wire(surroundings.dialer, surroundings.allowance, self._spawn, clocks.steady)
         self.queues = Queues(organization, self, wire)
-        hand_back = HandBack(self._reporting, surroundings.new_id, clock)
-        records = Records(surroundings.spool, surroundings.emit, hand_back, surroundings.badmail, clock)
+        hand_back = HandBack(self._reporting, surroundings.new_id, clocks.wall)
+        records = Records(surroundings.spool, surroundings.emit, hand_back, surroundings.badmail, clocks)
         self.recorder = Recorder(records, self.index, self.accepted)
-        site = Site(surroundings.emit, clock, self.condemn, lambda: self._tasks is not None)
+        site = Site(surroundings.emit, clocks, self.condemn, lambda: self._tasks is not None)
         self.placement = Placement(self._router, self.index, self.queues, self.recorder, site)
-        self.aging = Aging(self, clock, surroundings.emit)
+        self.aging = Aging(self, clocks, surroundings.emit)
         self._probes = Probes(server, self.queues, wire, self._dialled)
-        self._pulse = Pulse(clock, self._next_due, self.tick)
+        self._pulse = Pulse(clocks.steady, self._next_due, self.tick)
 
     # Mail comes in ------------------------------------------------------------------------------------------
 
     def accepted(self, message: StoredMessage) -> None:
         """Take over a message that is durable in the spool."""
-        may_refuse = self._surroundings.clock() - self._organization_since > SETTLING_SECONDS
+        may_refuse = self.clocks.steady() - self._organization_since > SETTLING_SECONDS
         occasion = Occasion(may_refuse=may_refuse or message.envelope.is_dsn, is_first=True)
         self.placement.place_fresh(message, occasion)
 
@@ -124,21 +128,21 @@ class Dispatcher:
             self._tasks = tasks
             loops = [tasks.create_task(one) for one in (*self._loader.loops(), self._pulse.run(), self.aging.run())]
             for queue in self.queues:
-                queue.wake(self._surroundings.clock())
+                queue.wake(self.clocks.steady())
             await self._ended.wait()
             for loop in loops:
                 loop.cancel()
 
     def tick(self) -> None:
         """Do what is due now."""
-        now = self._surroundings.clock()
+        now = self.clocks.steady()
         self.queues.wake(now)
         self.recorder.submit_again(now)
         self.recorder.submit_gathered(now)
-        self.aging.sweep(now)
+        self.aging.sweep()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
-            self._surroundings.badmail.prune(now)
+            self._surroundings.badmail.prune(self.clocks.wall())
         if self._is_draining:
             if not any(queue.busy_count for queue in self.queues):
                 self._quiet.set()
@@ -198,7 +202,7 @@ class Dispatcher:
             former.organization, generation=""
         ):
             return  # nothing that mail could notice
-        self._organization_since = self._surroundings.clock()
+        self._organization_since = self.clocks.steady()
         enabled = {one.name for one in organization.connectors if one.enabled}
         for connector in former.organization.connectors:
             if connector.enabled and connector.name not in enabled:
@@ -281,7 +285,7 @@ class Dispatcher:
         for outcome in outcomes.values():
             if isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL:
                 queue.refusal = outcome
-        at = Circumstances(self._surroundings.clock(), queue.key.connector, queue.delivery)
+        at = Circumstances(self.clocks.wall(), queue.key.connector, queue.delivery)
         failed = {ordinal: one for ordinal, one in outcomes.items() if isinstance(one, Failed)}
         if 0 < len(failed) < len(outcomes) and self.index.has_company(attempt):
             attempt.outstanding += 1  # failures may wait for others, what else is known may not
@@ -318,7 +322,7 @@ class Dispatcher:
 
     def _emit_waiting(self, queue: Queue, outcome: Deferred, message: StoredMessage | None) -> None:
         """The queue backs off: said of a message, or of all that wait."""
-        now = self._surroundings.clock()
+        now = self.clocks.wall()
         envelope = message.envelope if message is not None else None
         one = envelope is not None and len(envelope.recipients) == 1
         self._surroundings.emit(
@@ -337,7 +341,7 @@ class Dispatcher:
                 code=outcome.reply.code,
                 enhanced=outcome.reply.enhanced,
                 reply=outcome.reply.text,
-                next_attempt=queue.retry_at,
+                next_attempt=self.clocks.wall_time_of(queue.retry_at),
                 reason="the next hop cannot be used now",
             )
         )
@@ -385,7 +389,7 @@ class Dispatcher:
         self.attempted(queue, attempt, Attempted({one.ordinal: outcome for one in recipients}))
 
     def _release(self, queue: Queue, attempt: Attempt) -> None:
-        at = Circumstances(self._surroundings.clock(), queue.key.connector, queue.delivery)
+        at = Circumstances(self.clocks.wall(), queue.key.connector, queue.delivery)
         ordinals = [one.ordinal for one in unsettled(attempt)]
         verdict = of_release(attempt, ordinals, at, "the configuration changed")
         self.recorder.record(attempt, verdict, lambda: self.finish(queue, attempt))

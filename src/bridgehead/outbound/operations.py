@@ -207,7 +207,7 @@ class Operations:
         due = max((message.states.get(one, FRESH).next_attempt for one in chosen), default=0.0)
         if state in {QueueState.READY, QueueState.RETRY, QueueState.UNREACHABLE}:
             if queue.is_backing_off:
-                due = max(due, queue.retry_at)
+                due = max(due, self._dispatcher.clocks.wall_time_of(queue.retry_at))
             elif state is QueueState.READY and due > self._clock():
                 state = QueueState.RETRY
         trouble = queue.trouble if queue.is_backing_off else queue.refusal

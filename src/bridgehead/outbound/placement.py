@@ -14,7 +14,9 @@ from bridgehead.core import queue_id
 from bridgehead.core.envelope import Recipient
 from bridgehead.core.outcome import Deferred, Failed, Outcome
 from bridgehead.core.recipient_state import FRESH, Hold, RecipientState, Standing
+from bridgehead.core.retry import longest_wait
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part, waiting_ordinals
 from bridgehead.outbound.index import Index
@@ -48,7 +50,7 @@ class Site:
     """What placing needs of its surroundings."""
 
     emit: Emit
-    clock: Callable[[], float]
+    clocks: Clocks
     condemn: Callable[[Queue, Entry, Deferred | Failed], None]
     is_running: Callable[[], bool]
 
@@ -94,8 +96,8 @@ class Placement:
             if way.key is not None and _is_plain(state, way.key):
                 queue = self._queues.get(way.key)
                 self._index.messages[message_id] = queue
-                if state.next_attempt > self._site.clock():
-                    queue.add_later(message_id, state.next_attempt)
+                if state.next_attempt > self._site.clocks.wall():
+                    self._add_later(queue, message_id, state.next_attempt)
                 else:
                     queue.waiting.add_ready(message_id)
                 return
@@ -121,7 +123,7 @@ class Placement:
             self._recorder.record(attempt, verdict, lambda: self.place(attempt, home, occasion))
             return
         groups: dict[tuple[QueueKey, float, Hold], list[int]] = {}
-        now = self._site.clock()
+        now = self._site.clocks.wall()
         for recipient, way in zip(recipients, ways, strict=True):
             state = attempt.state(recipient.ordinal)
             due = state.next_attempt if state.next_attempt > now and state.hold is Hold.NONE else 0.0
@@ -174,12 +176,15 @@ class Placement:
         if hold is not Hold.NONE:
             queue.waiting.held[entry] = hold
         elif due:
-            queue.add_later(entry, due)
+            self._add_later(queue, entry, due)
         elif queue.refusal is not None:
             queue.active.add(entry)
             self._site.condemn(queue, entry, queue.refusal)
         else:
             queue.waiting.add_ready(entry)
+
+    def _add_later(self, queue: Queue, entry: Entry, next_attempt: float) -> None:
+        queue.add_later(entry, self._site.clocks.instant_of(next_attempt, longest_wait(queue.delivery)))
 
     def _judge(
         self, attempt: Attempt, source: Queue | None, ways: list[tuple[Recipient, Way]], occasion: Occasion
@@ -201,7 +206,7 @@ class Placement:
             elif hold is Hold.NONE and not occasion.is_ordered and self._is_weaker(attempt, source, recipient):
                 why = self._why(attempt, source, recipient, WEAKER)
                 held.setdefault((Hold.FROZEN, why), []).append(recipient.ordinal)
-        at = Circumstances(self._site.clock(), source.key.connector if source is not None else "")
+        at = Circumstances(self._site.clocks.wall(), source.key.connector if source is not None else "")
         verdicts = [of_outcomes(attempt, refused, at)] if refused else []
         verdicts += [of_hold(attempt, ordinals, hold, at, why) for (hold, why), ordinals in held.items()]
         if healed:
@@ -242,7 +247,7 @@ class Placement:
 
     def _emit_routed(self, message: StoredMessage, step: Step, way: Way, recipients: Sequence[Recipient]) -> None:
         envelope = message.envelope
-        now = self._site.clock()
+        now = self._site.clocks.wall()
         self._site.emit(
             TrackingEvent(
                 ts=now,

@@ -43,7 +43,7 @@ class Wire:
     spawn: Callable[[Coroutine[None, None, None]], object]
     """Starts a task in the dispatcher's group."""
     clock: Callable[[], float]
-    """Seconds since the epoch."""
+    """Seconds that only grow."""
 
 
 class QueueOwner(Protocol):
@@ -93,6 +93,7 @@ class Queue:
         self.refusal: Deferred | None = None
         """Our credentials were refused: nothing is tried before an operator has mended that."""
         self.retry_at = 0.0
+        """By the steady clock, as all instants of a queue."""
         self.is_backing_off = False
         self.alarm_at = inf
         """When `wake` is due; kept by the dispatcher."""

@@ -16,6 +16,7 @@ from bridgehead.core import queue_id
 from bridgehead.core.envelope import NULL_PATH, Envelope
 from bridgehead.core.recipient_state import RecipientState, Standing
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
+from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.entry import Attempt
 from bridgehead.outbound.gathering import Gathering, Recording
 from bridgehead.outbound.hand_back import Badmail, HandBack, kept_in_memory, with_large_bodies_in_files
@@ -38,7 +39,7 @@ class Records:
     emit: Emit
     hand_back: HandBack
     badmail: Badmail
-    clock: Callable[[], float]
+    clocks: Clocks
 
 
 class Recorder:
@@ -65,7 +66,7 @@ class Recorder:
         message_id = attempt.message.message_id
         is_last = self._index.unsettled_count(attempt) <= recording.settled + self._gathering.settled(message_id)
         may_wait = recording.may_wait and not is_last and self._index.has_company(attempt)
-        if verdict.reports and may_wait and self._gathering.add(recording, self._records.clock()):
+        if verdict.reports and may_wait and self._gathering.add(recording, self._records.clocks.steady()):
             if self._gathering.is_full(message_id):
                 self._write(self._gathering.take(message_id))
         elif verdict.reports or is_last:
@@ -116,7 +117,7 @@ class Recorder:
                 then()
                 return
             log.error("the spool refused a change; it is submitted again", extra={"reason": str(error)})
-            self._refused.append((self._records.clock() + RESUBMIT_SECONDS, changes, then))
+            self._refused.append((self._records.clocks.steady() + RESUBMIT_SECONDS, changes, then))
 
         try:
             # Anew each time: the files of a submission that was refused are gone.
@@ -142,7 +143,7 @@ class Recorder:
             emit(event)
             self.results.note(event)
         for insert in inserts:
-            emit(_dsn_event(message, insert, self._records.clock()))
+            emit(_dsn_event(message, insert, self._records.clocks.wall()))
             self._accepted(StoredMessage(insert.message_id, insert.envelope, kept_in_memory(insert.body)))
         for recording in recordings:
             recording.then()
@@ -152,7 +153,7 @@ class Recorder:
         failed = [event for event in verdict.events if event.step is Step.FAILED]
         if not failed or not any(state.standing is Standing.FAILED for state in verdict.states.values()):
             return ()
-        now = self._records.clock()
+        now = self._records.clocks.wall()
         reason = " ".join(part for part in (failed[0].enhanced, failed[0].reply or failed[0].reason) if part)
         try:
             self._records.badmail.keep(message, reason, now)
