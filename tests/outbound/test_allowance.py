@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bridgehead.core.organization import ConnectorLimits, Delivery
+from bridgehead.core.organization import ConnectorLimits, Delivery, SmartHost, SmartHostKind
 from bridgehead.core.routing import SMART_HOSTS
 from bridgehead.outbound.allowance import LocalAllowance, limits_of
 from bridgehead.outbound.contract import QueueKey
@@ -59,10 +59,19 @@ def test_limits_of_connector_and_virtual_server_both_apply() -> None:
     assert destination is not None
     assert limits_of(destination) == (
         ("virtual server BRIDGE01/Default", 1000),
-        ("virtual server BRIDGE01/Default to smart-hosts", 5),
+        ("virtual server BRIDGE01/Default to [192.0.2.10]", 5),
         ("connector ISP", 20),
-        ("connector ISP to smart-hosts", 7),
+        ("connector ISP to [192.0.2.10]", 7),
     )
+
+
+def test_connectors_with_different_smart_hosts_do_not_share_the_limit_of_a_domain() -> None:
+    first, second = connector("ISP", "*"), connector("Partner", "fabrikam.com")
+    second = replace(second, smart_hosts=(SmartHost("192.0.2.20", SmartHostKind.ADDRESS),))
+    both = organization(first, second)
+    destinations = [destination_of(QueueKey(name, HERE, SMART_HOSTS), both) for name in ("ISP", "Partner")]
+    shared = [{name for name, _ in limits_of(one)} for one in destinations if one is not None]
+    assert shared[0] & shared[1] == {"virtual server BRIDGE01/Default"}
 
 
 def test_without_a_connector_the_virtual_server_alone_limits() -> None:

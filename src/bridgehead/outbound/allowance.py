@@ -65,8 +65,10 @@ class LocalAllowance:
 
 def limits_of(destination: Destination) -> Limits:
     """The limits a connection to `destination` falls under; 0 is no limit."""
-    virtual_server, connector, next_hop = destination.virtual_server, destination.connector, destination.key.next_hop
+    virtual_server, connector = destination.virtual_server, destination.connector
     delivery = virtual_server.delivery
+    # Smart hosts by their names: a list that hangs must not hold up the connectors to others.
+    next_hop = ";".join(map(str, destination.smart_hosts)) or destination.key.next_hop
     limits: list[tuple[str, int]] = [
         (f"virtual server {virtual_server.key}", delivery.connections),
         (f"virtual server {virtual_server.key} to {next_hop}", delivery.connections_per_domain),
