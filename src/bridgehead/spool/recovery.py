@@ -1,30 +1,33 @@
 """Reading a partition at start, and saving what can be read of a damaged one.
 
 A scan reads ids, entries and states in order of arrival, never bodies. Where SQLite says "malformed" the database is
-set aside whole and `salvage` copies into a fresh one each message that can still be read.
+set aside whole and `salvage` copies into a fresh one each message that can be read still, by SQLite or by `pages`.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
-from bridgehead.spool.disk import Disk
+from bridgehead.spool.disk import Disk, Value
+from bridgehead.spool.pages import Pages
 from bridgehead.spool.quarantine import Quarantine
-from bridgehead.spool.schema import connect_owner, connect_reader
+from bridgehead.spool.schema import DamagedError, connect_owner, connect_reader, open_entry
 
 ScannedRow: TypeAlias = tuple[int, bytes, dict[int, bytes]]
 """Message id, sealed entry, sealed states by ordinal."""
 
+_T = TypeVar("_T")
+_BATCH: Final = 200
 _ID_MAX: Final = (1 << 63) - 1
 _GAP_MIN: Final = 1 << 21
 """A gap of ids that is not searched any further: what can arrive within a millisecond (see `core.queue_id`)."""
 _PROBES_MAX: Final = 4_000
 """A few seconds of searching at most; wide gaps are found with the first dozens."""
-_BATCH: Final = 200
 
 
 def scan(connection: sqlite3.Connection, after: int = -1) -> Iterator[ScannedRow]:
@@ -90,33 +93,84 @@ def _take_over(path: Path) -> None:
 
 
 def _copy_all(source: Path, fresh: sqlite3.Connection, quarantine: Quarantine) -> None:
+    """What SQLite reaches, and then what only its pages show."""
+    fresh.execute("BEGIN IMMEDIATE")
     try:
         damaged = connect_reader(source)
     except sqlite3.DatabaseError:
-        return
-    try:
-        ids = readable_ids(damaged)
-        for start in range(0, len(ids), _BATCH):
-            fresh.execute("BEGIN IMMEDIATE")
-            for message_id in ids[start : start + _BATCH]:
-                _copy(damaged, fresh, message_id, quarantine)
-            fresh.execute("COMMIT")
-    finally:
-        damaged.close()
+        _copy_from_pages(source, fresh, set(), quarantine)
+    else:
+        try:
+            ids = _batched(fresh, readable_ids(damaged))
+            copied = {number for number in ids if _copy(damaged, fresh, number)}
+        finally:
+            damaged.close()
+        _copy_from_pages(source, fresh, copied, quarantine)
+    fresh.execute("COMMIT")
 
 
-def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, message_id: int, quarantine: Quarantine) -> None:
-    """Copy one message, or set aside what is left of it."""
+def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, message_id: int) -> bool:
+    """Copy one message with its states, if all of it can be read and is as it was written."""
+    query = "SELECT id, entry, body FROM message WHERE id = ?"
     try:
-        row = damaged.execute("SELECT id, entry, body FROM message WHERE id = ?", (message_id,)).fetchone()
-    except sqlite3.DatabaseError as error:
-        quarantine.add(message_id, f"body not readable: {error}", read_parts(damaged, message_id))
-        return
-    fresh.execute("INSERT OR IGNORE INTO message VALUES (?, ?, ?)", row)
-    try:
-        states = damaged.execute("SELECT * FROM recipient_state WHERE message = ?", (message_id,)).fetchall()
+        row = damaged.execute(query, (message_id,)).fetchone()
+        query = "SELECT message, ordinal, state FROM recipient_state WHERE message = ?"
+        states = damaged.execute(query, (message_id,)).fetchall()
     except sqlite3.DatabaseError:
-        return  # without states its recipients are fresh: a second copy for some is better than none
+        return False
+    if row is None or not _is_whole(row[1], row[2]):
+        return False
+    _insert(fresh, row, states)
+    return True
+
+
+def _copy_from_pages(source: Path, fresh: sqlite3.Connection, copied: set[int], quarantine: Quarantine) -> None:
+    """Copy what is not among `copied`, or set aside what is left of it.
+
+    A state that cannot be read leaves its recipient fresh: a second copy for some is better than none.
+    """
+    pages = Pages(source)
+    try:
+        states: dict[int, list[tuple[int, int, bytes]]] = {}
+        for state in pages.states():
+            if state[0] not in copied:
+                states.setdefault(state[0], []).append(state)
+        damaged: dict[int, dict[str, bytes]] = {}
+        for row in _batched(fresh, pages.messages()):
+            if row[0] in copied:
+                continue
+            if _is_whole(row[1], row[2]):
+                copied.add(row[0])
+                _insert(fresh, row, states.get(row[0], []))
+            else:
+                damaged[row[0]] = {"entry": row[1], "body": row[2] or b""}
+    finally:
+        pages.close()
+    for message_id, parts in damaged.items():
+        if message_id not in copied:
+            quarantine.add(message_id, "what is left in the database is not what was written", parts)
+
+
+def _batched(fresh: sqlite3.Connection, items: Iterable[_T]) -> Iterator[_T]:
+    """The items; what is written for so many of them is one transaction."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _BATCH == 0:
+            fresh.execute("COMMIT")
+            fresh.execute("BEGIN IMMEDIATE")
+
+
+def _is_whole(entry: object, body: object) -> bool:
+    """Whether the parts of a row are what was written; a body's file is looked at when it is loaded."""
+    try:
+        opened = open_entry(entry)
+    except DamagedError:
+        return False
+    return bool(opened.file) or (isinstance(body, bytes) and zlib.crc32(body) == opened.checksum)
+
+
+def _insert(fresh: sqlite3.Connection, row: Sequence[Value], states: Sequence[Sequence[Value]]) -> None:
+    fresh.execute("INSERT OR IGNORE INTO message VALUES (?, ?, ?)", row)
     fresh.executemany("INSERT OR IGNORE INTO recipient_state VALUES (?, ?, ?)", states)
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -30,11 +31,15 @@ from bridgehead.core.recipient_state import RecipientState
 from bridgehead.spool.contract import StoredEntry
 
 VERSION: Final = 1
+_VERSION_EVER: Final = 1000
+"""No layout gets a number beyond: such a one is damage."""
+PAGE_BYTES: Final = 4096
 WAL_PAGES_MAX: Final = 16_000
 """Where SQLite itself checkpoints within a commit: never, while `Writer` does so after 8 MB."""
 _READER_CACHE_KIB: Final = 1024
 
 _TABLES: Final = f"""
+    PRAGMA page_size = {PAGE_BYTES};
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
     BEGIN IMMEDIATE;
@@ -107,7 +112,7 @@ def seal(record: Entry | RecipientState) -> bytes:
     return zlib.crc32(encoded).to_bytes(4, "big") + encoded
 
 
-def open_entry(blob: bytes) -> Entry:
+def open_entry(blob: object) -> Entry:
     """The entry that `seal` wrote; `DamagedError` if it is not whole."""
     try:
         return _decode_entry(_checked(blob))
@@ -154,8 +159,10 @@ def connect_owner(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=64)
     try:
         connection.text_factory = bytes  # nothing of ours is text: what is, is damaged, and must not fail to decode
-        if _version(connection, path) == 0:
-            connection.executescript(_TABLES)
+        with _schema_checked():
+            if _version(connection, path) == 0:
+                connection.executescript(_TABLES)
+            _look_at_tables(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = OFF")  # on by default in Debian: it writes each freed page again
         connection.execute("PRAGMA temp_store = MEMORY")
@@ -176,8 +183,10 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
         try:
             connection.text_factory = bytes
-            connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
-            connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            with _schema_checked():
+                connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
+                connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+                _look_at_tables(connection)
         except sqlite3.OperationalError:
             connection.close()
             if path.with_name(path.name + "-wal").exists():
@@ -187,9 +196,30 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     raise sqlite3.OperationalError(f"cannot read {path}")
 
 
+@contextmanager
+def _schema_checked() -> Iterator[None]:
+    """A schema that is damaged has names that are no text, or lacks our tables: `sqlite3.DatabaseError` for both."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise sqlite3.DatabaseError("the schema is no text") from error
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # "no such table", "unsupported file format"
+            raise sqlite3.DatabaseError(str(error)) from error
+        raise
+
+
+def _look_at_tables(connection: sqlite3.Connection) -> None:
+    """Have SQLite understand the schema, which it does at the first use of a table."""
+    connection.execute("SELECT id, entry, body FROM message LIMIT 0")
+    connection.execute("SELECT message, ordinal, state FROM recipient_state LIMIT 0")
+
+
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     """The layout's version; 0: the file is new."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if not 0 <= version <= _VERSION_EVER:
+        raise sqlite3.DatabaseError(f"version {version} of the layout never was")
     if version > VERSION:
         raise MachineError(f"{path} was written by a later version of this program")
     return version
