@@ -117,6 +117,13 @@ class Ledger:
         self._stop()
         raise BrokenPromise(reason)
 
+    def copy(self, worker: str, message_id: MessageId) -> Copy:
+        """What a worker calls by this id; it must be on its disk."""
+        copy = self.copies.get((worker, message_id))
+        if copy is None:
+            self.fail(f"{worker} goes on with {queue_id.write(message_id)} before that is durable")
+        return copy
+
     def order(self, worker: str, verb: Verb, change: int) -> None:
         """An operator begins (1) to do something to mail of this worker, or it is done (-1)."""
         self._orders[worker, verb] += change
@@ -215,7 +222,7 @@ class Ledger:
 
     def sending(self, worker: str, life: Life, number: int, transaction: Transaction) -> None:
         """A transaction begins on the connection with this number."""
-        copy = self.copies[worker, transaction.message_id]
+        copy = self.copy(worker, transaction.message_id)
         ordinals = tuple(one.ordinal for one in transaction.recipients)
         self.note(
             f"{copy} is sent to {', '.join(one.address for one in transaction.recipients)} (connection {number})"

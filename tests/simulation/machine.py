@@ -139,6 +139,7 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             self.tasks = tasks
             self._build(tasks)
+            self.machine.sabotage(self)
             latest = 0
             for entry in self.spool.recover():
                 latest = entry.message_id
@@ -255,7 +256,7 @@ class Worker:
         """The router says what `explain` says."""
         message_id = read_queue_id(event.queue_id)
         assert message_id is not None
-        envelope = self.ledger.copies[self.name, message_id].envelope
+        envelope = self.ledger.copy(self.name, message_id).envelope
         addresses = [event.recipient] if event.recipient else []
         for address in addresses:
             question = Question(
@@ -283,10 +284,11 @@ class Machine:
         self.name = name
         self.host = host
         self.organization = organization
+        self.sabotage: Callable[[Worker], None] = lambda _: None
         self.offset = 0.0
         """Of the wall clock against the truth."""
-        self.jumped_at = world.loop.time()
-        """When the wall clock was last set forward."""
+        self.jumps: list[tuple[float, float]] = []
+        """When the wall clock was set forward, and its offset before."""
         self.disks = [Disk(world.random) for _ in range(workers)]
         self.workers: list[Worker | None] = [None] * workers
         self.troubled_at = world.loop.time()

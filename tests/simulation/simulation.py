@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from bridgehead.core import queue_id
 from bridgehead.core.retry import longest_wait
+from bridgehead.outbound.gathering import GATHER_SECONDS
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Copy, Ledger
-from tests.simulation.machine import Machine
+from tests.simulation.machine import EPOCH, Machine, Worker
 from tests.simulation.network import End, Host, Network
 from tests.simulation.scenario import SERVERS, SINKS, Plan, plan
 from tests.simulation.sender import Sender
@@ -46,19 +47,20 @@ class Run:
     kills: int
 
 
-def run(seed: int) -> Run:
-    """Run a seed; the same seed gives the same story."""
+def run(seed: int, sabotage: Callable[[Worker], None] = lambda _: None) -> Run:
+    """Run a seed; the same seed gives the same story. `sabotage` breaks each worker at its start."""
     loop = VirtualLoop()
     try:
-        return _Simulation(seed, loop).run()
+        return _Simulation(seed, loop, sabotage).run()
     finally:
         loop.bury()
         loop.close()
 
 
 class _Simulation:
-    def __init__(self, seed: int, loop: VirtualLoop) -> None:
+    def __init__(self, seed: int, loop: VirtualLoop, sabotage: Callable[[Worker], None]) -> None:
         self.seed = seed
+        self._sabotage = sabotage
         self.loop = loop
         self.random = Random(seed)
         self.plan: Plan = plan(self.random)
@@ -109,6 +111,7 @@ class _Simulation:
         for name, address in SERVERS.items():
             host = self.network.host(address, Life(name))
             machine = Machine(self.world, name, host, self.plan.organization, self.plan.workers[name])
+            machine.sabotage = self._sabotage
             self.machines.append(machine)
         for when, server, mail in self.plan.mails:
             sender = Sender(mail, SERVERS[server], self.ledger, self.random)
@@ -160,13 +163,23 @@ class _Simulation:
         return ""
 
     def _is_old(self, copy: Copy) -> bool:
-        """Whether a copy may expire: not before one more attempt after a start or a clock that was set forward."""
+        """Whether a copy may expire: not before one more attempt after a start or a clock that was set forward.
+
+        Or it might just before the clock was set: what expires may wait a moment to share its DSN with others.
+        """
         machine = self._machine(copy.key[0])
         worker = machine.workers[int(copy.key[0][-1])]
-        delivery = machine.organization.virtual_servers[0].delivery
-        if worker is None or machine.clock() - copy.envelope.received_at < delivery.expire_seconds:
+        if worker is None:
             return False
-        return self.loop.time() - max(worker.started_at, machine.jumped_at) >= longest_wait(delivery)
+        delivery = machine.organization.virtual_servers[0].delivery
+        began = worker.started_at
+        for until, offset in (*machine.jumps, (self.loop.time(), machine.offset)):
+            age = EPOCH + until + offset - copy.envelope.received_at
+            is_recent = until >= self.loop.time() - GATHER_SECONDS - 1
+            if is_recent and age >= delivery.expire_seconds and until - began >= longest_wait(delivery):
+                return True
+            began = max(began, until)
+        return False
 
     def _machine(self, worker: str) -> Machine:
         return next(machine for machine in self.machines if worker.startswith(machine.name))
