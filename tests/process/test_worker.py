@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import smtplib
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bridgehead.control.control_socket import call
 from bridgehead.inbound.submission_client import Submission, submit
+from bridgehead.process.supervisor import DRAIN_GRACE_SECONDS
 from bridgehead.process.worker import sessions_for
 from tests.peers.bridgehead import smart_host
-from tests.peers.child import wait_greeting, wait_until
+from tests.peers.child import free_port, wait_greeting, wait_until
 from tests.peers.conftest import NewBridgehead
 from tests.peers.sink import Sink
 
@@ -30,6 +33,21 @@ def take_and_fail(self):
 Writer._gather = take_and_fail
 """
 """For `sitecustomize`: the writer of a spool breaks with its next batch when the file is there."""
+
+REFUSAL = """
+import os
+from bridgehead.spool.writer import Writer
+
+write = Writer._write
+
+def write_or_refuse(self, batch):
+    if os.path.exists({flag!r}):
+        raise OSError(28, "no space left on device")
+    write(self, batch)
+
+Writer._write = write_or_refuse
+"""
+"""For `sitecustomize`: the disk is full while the file is there."""
 
 ACCEPTED_DOMAIN = """
 [[accepted_domain]]
@@ -106,3 +124,24 @@ def test_worker_whose_spool_lost_its_writer_answers_451_and_is_replaced(
     assert sink.counts(b"Subject") == {b"first": 1, b"third": 1}
     assert server.running.process_ids()[0] == before[0]
     assert server.terminate() == 0
+
+
+def test_worker_ends_in_time_while_a_request_waits_for_a_disk_that_is_full(
+    new_bridgehead: NewBridgehead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = tmp_path / "full"
+    (tmp_path / "sitecustomize.py").write_text(REFUSAL.format(flag=str(flag)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    server = new_bridgehead()
+    server.configure(smart_host(free_port()), workers=1)
+    server.start()
+    with smtplib.SMTP("127.0.0.1", server.port, local_hostname="client.test", timeout=10) as client:
+        client.sendmail("a@contoso.com", ["b@fabrikam.com"], "Subject: waits\r\n\r\nHi.\r\n")
+    flag.touch()
+    with ThreadPoolExecutor(1) as threads:
+        hold = threads.submit(call, server.state, "queue.hold")
+        wait_until(lambda: call(server.state, "statistics")["spool_faults"] > 0, "a refusal of the disk")
+        began = time.monotonic()
+        assert server.terminate() == 0
+        assert time.monotonic() - began < DRAIN_GRACE_SECONDS
+        assert hold.exception() is not None

@@ -95,6 +95,7 @@ class Worker:
             Watched(self.spool, self._next_id, time.time, lambda fault: self._send(SpoolSaid(fault)))
         )
         self._sending: asyncio.Task[None] | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -140,7 +141,9 @@ class Worker:
             case GiveBack():
                 self.dispatcher.give_back(message.name)
             case Ask():
-                self._tasks.create_task(self._requests.answer(message, self._send))
+                answering = self._tasks.create_task(self._requests.answer(message, self._send))
+                self._answering.add(answering)
+                answering.add_done_callback(self._answering.discard)
             case _:
                 raise ValueError(f"the supervisor sent {type(message).__name__}")
 
@@ -150,6 +153,8 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.inbound.drain(seconds))
             tasks.create_task(self.dispatcher.drain(seconds))
+        for answering in self._answering:  # one may wait for a disk that is full, and nothing is submitted again now
+            answering.cancel()
         if self._watching is not None:
             self._watching.cancel()
         await self.spool.close()
