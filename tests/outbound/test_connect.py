@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from dataclasses import replace
 
 import pytest
@@ -129,6 +130,22 @@ async def test_refused_connection_is_told_in_words() -> None:
     result = await connect(Candidate(ADDRESS, port, "mx.test"), to_smart_hosts(), wiring, lambda: None)
     assert isinstance(result, HostFailure)
     assert str(result) == f"mx.test[{ADDRESS}]:{port}: connect: 4.4.1 connection refused"
+
+
+async def test_a_machine_without_descriptors_is_not_the_host_s_trouble() -> None:
+    """Else a connector counts as down, and its mail goes another way, while its hosts are well."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with serve() as server:
+        candidate = Candidate(ADDRESS, server.port, "mx.test")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            result = await connect(candidate, to_smart_hosts(), Wiring(ClientContexts()), lambda: None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(result, HostFailure)
+    assert result.is_ours
+    assert not result.stage.is_connect_level
+    assert str(result) == f"mx.test[{ADDRESS}]:{candidate.port}: this machine: 4.4.1 too many open files"
 
 
 async def test_helo_is_said_where_the_connector_wants_it() -> None:

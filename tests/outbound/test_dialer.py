@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 
 import pytest
 
@@ -116,6 +117,24 @@ async def test_failure_of_all_hosts_counts_as_down_at_connect_level_alone(name: 
     assert isinstance(result, Unavailable)
     assert isinstance(result.outcome, Deferred)
     assert result.outcome.is_connect_failure is is_down
+
+
+async def test_a_machine_without_descriptors_holds_nothing_against_any_host() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    owner, wire = Owner(), dialer()
+    async with serve() as first, serve() as second:
+        destination = to_smart_hosts(smart_host(first.port), smart_host(second.port))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            result = await wire.open(destination, owner.closed)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert isinstance(result, Unavailable)
+        assert len(result.attempts) == 1
+        assert isinstance(result.outcome, Deferred)
+        assert not result.outcome.is_connect_failure
+        await ended(await opened(wire, destination, owner), owner)
+        assert (first.connections, second.connections) == (1, 0), "the first one goes first again"
 
 
 async def test_refused_credential_ends_the_search() -> None:

@@ -43,7 +43,7 @@ from bridgehead.spool.contract import Body
 TIMEOUTS: Final = Timeouts(connect=10, handshake=20, greeting=60, command=60, end=120)
 """Someone sits and waits: shorter than RFC 5321 4.5.3.2, and still long enough for a server that greets late."""
 
-_STEP_OF: Final = {Stage.CONNECT: TCP, Stage.HANDSHAKE: TLS}
+_STEP_OF: Final = {Stage.MACHINE: TCP, Stage.CONNECT: TCP, Stage.HANDSHAKE: TLS}
 """Names of stages where a step is called otherwise."""
 
 

@@ -7,12 +7,14 @@ Whatever goes wrong here is the host's trouble and a `HostFailure`; the dialer t
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from bridgehead.core.error import BridgeheadError, ProtocolError
 from bridgehead.core.organization import Authentication, TlsLevel
@@ -47,6 +49,8 @@ class Stage(StrEnum):
     HELLO = "EHLO"
     STARTTLS = "STARTTLS"
     AUTHENTICATION = "AUTH"
+    MACHINE = "this machine"
+    """Not the host's trouble: nothing can be connected from here now."""
 
     @property
     def is_connect_level(self) -> bool:
@@ -67,6 +71,11 @@ class HostFailure:
     def is_credential(self) -> bool:
         """Whether no host will do until an operator mends the credential."""
         return self.reply.code in CREDENTIAL_CODES
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether nothing is said about the host: no other one could be reached either."""
+        return self.stage is Stage.MACHINE
 
     @property
     def is_tls(self) -> bool:
@@ -143,7 +152,7 @@ class _Attempt:
         except _StoppedError as error:
             return self._failure(error.stage, error.reply)
         except (TimeoutError, OSError, ProtocolError) as error:
-            return self._failure(self._reached(channel), _trouble(error))
+            return self._failure(_stage_of(error) or self._reached(channel), _trouble(error))
         finally:
             if not is_open:
                 channel.leave()
@@ -237,12 +246,19 @@ class _Attempt:
         return HostFailure(str(self.candidate), stage, reply)
 
 
+_SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What the kernel says where this machine has too little for one more connection."""
 _STAGES = {
     Phase.GREETING: Stage.GREETING,
     Phase.HELLO: Stage.HELLO,
     Phase.STARTTLS: Stage.STARTTLS,
     Phase.AUTHENTICATION: Stage.AUTHENTICATION,
 }
+
+
+def _stage_of(error: OSError | ProtocolError) -> Stage | None:
+    """`MACHINE` where the trouble is this machine's; a connector must not count as down for it."""
+    return Stage.MACHINE if isinstance(error, OSError) and error.errno in _SHORTAGES else None
 
 
 def _source(source_addresses: tuple[str, ...], address: str) -> str:

@@ -75,7 +75,7 @@ class SmtpDialer:
             if isinstance(result, SmtpChannel):
                 return result
             failures.append(result)
-            if result.is_credential:  # the same everywhere; trying on locks accounts
+            if result.is_credential or result.is_ours:  # the same everywhere; trying on locks accounts
                 break
         return _unavailable(failures)
 
@@ -89,7 +89,7 @@ class SmtpDialer:
             suspect.cancel()
         if isinstance(result, SmtpChannel):
             self._failed.forget(candidate)
-        elif not result.is_credential:
+        elif not result.is_credential and not result.is_ours:
             self._failed.remember(candidate)
         return result
 
