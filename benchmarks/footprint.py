@@ -47,7 +47,7 @@ def idle_sessions(port: int, count: int) -> Iterator[None]:
             holder.stdin.close()
             raise VoidRunError(f"{count} idle sessions: {said.decode()}")
         yield
-        holder.stdin.close()
+        holder.communicate()
 
 
 def with_idle_sessions(bench: Bench) -> None:
@@ -56,11 +56,13 @@ def with_idle_sessions(bench: Bench) -> None:
     sink = CountingSink()
     try:
         with bench.relay(BRIDGEHEAD, bench.plan(), sink.port) as relay:
-            alone = measure(BRIDGEHEAD, relay.port, relay.process_ids, sink, p1_load(bench))
+            rest(relay.process_ids)
             before = memory(relay.process_ids())
             with idle_sessions(relay.port, count):
                 rest(relay.process_ids)
                 held = memory(relay.process_ids()) - before
+            alone = measure(BRIDGEHEAD, relay.port, relay.process_ids, sink, p1_load(bench))
+            with idle_sessions(relay.port, count):
                 beside = measure(BRIDGEHEAD, relay.port, relay.process_ids, sink, p1_load(bench))
     finally:
         sink.stop()

@@ -137,12 +137,14 @@ class CountingSink:
     def end(self) -> None:
         """SIGTERM, and wait: ours writes its delays then."""
         self._process.terminate()
-        self._process.communicate()
+        self._process.wait()
 
     def stop(self) -> None:
-        """End it at once."""
+        """End it at once; nothing happens the second time."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 @dataclass(frozen=True, slots=True)

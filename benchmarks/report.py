@@ -28,8 +28,8 @@ class Target:
         return value <= self.bound if self.at_most else value >= self.bound
 
     def missed_by(self, value: float) -> float:
-        """How far off, as a part of the bound; 0 where it is met."""
-        return 0.0 if self.met(value) else abs(value - self.bound) / self.bound
+        """How far off, as a part of the bound (of 1 where that is 0); 0 where it is met."""
+        return 0.0 if self.met(value) else abs(value - self.bound) / (self.bound or 1.0)
 
     def is_defect(self, value: float) -> bool:
         """Whether the value lies beyond what may pass as a missed target."""

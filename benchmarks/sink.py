@@ -30,7 +30,6 @@ from benchmarks.wire import Wire
 
 STAMP: Final = b"X-Sent: "
 END: Final = b"\r\n.\r\n"
-SLOW_SECONDS: Final = 3.0
 PRINT_SECONDS: Final = 0.01
 BLACK_HOLES: Final = 40
 EXTENSIONS: Final = (b"PIPELINING", b"8BITMIME", b"SIZE 0", b"ENHANCEDSTATUSCODES")
@@ -39,10 +38,11 @@ EXTENSIONS: Final = (b"PIPELINING", b"8BITMIME", b"SIZE 0", b"ENHANCEDSTATUSCODE
 class Counts:
     """What all sessions add to."""
 
-    def __init__(self, context: ssl.SSLContext | None, moods: bool) -> None:
+    def __init__(self, options: argparse.Namespace) -> None:
         """Nothing yet."""
-        self.context = context
-        self.moods = moods
+        self.context = server_context(options.tls) if options.tls else None
+        self.moods: bool = options.moods
+        self.slow_seconds: float = options.slow
         self.messages = self.recipients = 0
         self.delays: list[float] = []
 
@@ -71,7 +71,7 @@ class Session(Wire):
 
     def _answer(self, octets: bytes) -> None:
         if self._mood == 3:
-            asyncio.get_running_loop().call_later(SLOW_SECONDS, self._answer_late, octets)
+            asyncio.get_running_loop().call_later(self._counts.slow_seconds, self._answer_late, octets)
         else:
             self.write(octets)
 
@@ -178,7 +178,7 @@ def full_listeners(port: int) -> list[socket.socket]:
 async def serve(options: argparse.Namespace) -> None:
     """Until SIGTERM."""
     loop = asyncio.get_running_loop()
-    counts = Counts(server_context(options.tls) if options.tls else None, options.moods)
+    counts = Counts(options)
     holes = full_listeners(options.port) if options.moods else []
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -207,6 +207,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--tls", type=Path, help="folder with cert.pem and key.pem: offer STARTTLS")
     parser.add_argument("--moods", action="store_true", help="dead and slow addresses")
+    parser.add_argument("--slow", type=float, default=3.0, help="seconds until each reply of a slow address")
     parser.add_argument("--delays", type=Path, help="file for the delays of messages")
     return parser.parse_args(words)
 

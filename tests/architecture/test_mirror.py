@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.architecture.source import PACKAGE, ROOT
 
-TESTS_OF_NO_MODULE = ("architecture", "faults", "peers", "simulation")
+TESTS_OF_NO_MODULE = ("architecture", "benchmarks", "faults", "peers", "simulation")
 """Folders of tests whose subject is the whole."""
 
 
