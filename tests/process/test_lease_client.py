@@ -23,6 +23,13 @@ def test_lease_client_passes_a_grant_to_whoever_asked() -> None:
     assert granted == ["second"]
 
 
+def test_lease_client_adds_the_limits_of_its_worker_to_those_of_a_connection() -> None:
+    sent: list[Message] = []
+    client = LeaseClient(sent.append, (("descriptors of worker 0", 384),))
+    ticket = client.request(ISP, lambda: None)
+    assert sent == [Acquire(ticket, (*ISP, ("descriptors of worker 0", 384)), waits=True)]
+
+
 def test_lease_client_does_not_pass_on_a_grant_that_crossed_a_withdrawal() -> None:
     sent: list[Message] = []
     granted: list[str] = []

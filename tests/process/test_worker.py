@@ -12,7 +12,7 @@ import pytest
 from bridgehead.control.control_socket import call
 from bridgehead.inbound.submission_client import Submission, submit
 from bridgehead.process.supervisor import DRAIN_GRACE_SECONDS
-from bridgehead.process.worker import sessions_for
+from bridgehead.process.worker import connections_for, sessions_for
 from tests.peers.bridgehead import smart_host
 from tests.peers.child import free_port, wait_greeting, wait_until
 from tests.peers.conftest import NewBridgehead
@@ -94,6 +94,15 @@ def test_worker_takes_mail_of_local_programs_by_the_submission_socket(
 )
 def test_worker_never_lets_sessions_take_the_descriptors_that_mail_needs(descriptors: int, sessions: int) -> None:
     assert sessions_for(descriptors) == sessions
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"), [(256, 96), (1024, 384), (20_000, 5_000), (1_048_576, 262_144)]
+)
+def test_worker_never_lets_connections_take_the_descriptors_that_sessions_need(
+    descriptors: int, connections: int
+) -> None:
+    assert connections_for(descriptors) == connections
 
 
 def test_worker_whose_spool_lost_its_writer_answers_451_and_is_replaced(

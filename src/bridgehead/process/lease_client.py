@@ -16,8 +16,10 @@ from bridgehead.process.messages import Acquire, Granted, Message, Release
 class LeaseClient:
     """Leases of one worker. All methods are called on its event loop."""
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
+    def __init__(self, send: Callable[[Message], None], own: Limits = ()) -> None:
+        """`own`: limits of this worker, which each connection that waits for its turn falls under too."""
         self._send = send
+        self._own = own
         self._last_ticket = 0
         self._waiting: dict[int, Callable[[], None]] = {}
         self._asked: dict[int, asyncio.Future[bool]] = {}
@@ -26,7 +28,7 @@ class LeaseClient:
         """Ask for a lease; `granted` is called once it is there, never before this returns."""
         ticket = self._next_ticket()
         self._waiting[ticket] = granted
-        self._send(Acquire(ticket, limits, waits=True))
+        self._send(Acquire(ticket, (*limits, *self._own), waits=True))
         return ticket
 
     def release(self, ticket: int) -> None:

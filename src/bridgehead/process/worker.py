@@ -75,7 +75,10 @@ class Worker:
         self._tasks = tasks
         self._index = assignment.index
         self._ids = QueueIds(assignment.index)
-        self._leases = LeaseClient(send)
+        descriptors = _descriptors()
+        own = ((f"descriptors of worker {assignment.index}", connections_for(descriptors)),)
+        self._leases = LeaseClient(send, own)
+        self._sessions_max = sessions_for(descriptors)
         self._resolvers = Resolvers(time.monotonic)
         self._credentials = CredentialCheck(time.monotonic)
         self._threads = ThreadPoolExecutor(MAILDIR_THREADS, "maildir")
@@ -215,7 +218,7 @@ class Worker:
             leases=self._leases,
             names=_Names(self._resolvers),
             has_room=FreeSpace(self.state_dir, lambda: self.node.min_free_bytes, time.monotonic).is_enough,
-            sessions_max=_sessions_max(),
+            sessions_max=self._sessions_max,
         )
 
 
@@ -240,13 +243,21 @@ def _in_force(organization: Organization, server: str) -> InForce:
     return InForce(organization, {one.key: server_context(one.tls.certificate) for one in own if one.tls is not None})
 
 
-def _sessions_max() -> int:
-    """Sessions that the file descriptors of this process allow, once it may have as many as the system lets it."""
+def _descriptors() -> int:
+    """File descriptors of this process, once it may have as many as the system lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return sessions_for(hard if hard > 0 else soft)
+    return hard if hard > 0 else soft
 
 
 def sessions_for(descriptors: int) -> int:
     """Sessions of a process with so many descriptors: the reserve stays free, or half where there are few."""
     return descriptors - min(DESCRIPTORS_RESERVED, descriptors // 2)
+
+
+def connections_for(descriptors: int) -> int:
+    """Outgoing connections of a process with so many descriptors: hosts that hang must not take what sessions need.
+
+    Three quarters of the reserve; a quarter of all where there are plenty, so that no configured limit is undercut.
+    """
+    return max(min(DESCRIPTORS_RESERVED, descriptors // 2) * 3 // 4, descriptors // 4)
