@@ -8,7 +8,8 @@
  *   DISK_LAYER_ROOT   only paths below this folder count
  *   DISK_LAYER_LOG    the record; no record is kept where it is not set
  *   DISK_LAYER_FAIL   a folder: while it holds a file "fsync", each fsync and fdatasync fails with EIO; "write": each
- *                     write; a name with a number behind it ("fsync 7") fails only that one, counted from 1
+ *                     write; "readonly": each write and each change of a name or size, with EROFS; a name with a
+ *                     number behind it ("fsync 7") fails only that one, counted from 1
  *
  * A record: a struct entry, then its first path, its second path, and its content.
  */
@@ -88,11 +89,24 @@ static int must_fail(const char *what, unsigned long *count) {
     return access(path, F_OK) == 0;
 }
 
+static int is_read_only(void) {
+    char path[PATH_MAX];
+    if (!fail)
+        return 0;
+    snprintf(path, sizeof path, "%s/readonly", fail);
+    return access(path, F_OK) == 0;
+}
+
 static int opened(int folder, const char *path, int flags, mode_t mode) {
     int ours = is_ours(path);
     pthread_mutex_lock(&lock);
     struct stat status;
     int existed = !ours || lstat(path, &status) == 0;
+    if (!existed && (flags & O_CREAT) && is_read_only()) {
+        pthread_mutex_unlock(&lock);
+        errno = EROFS;
+        return -1;
+    }
     int fd = (int)syscall(SYS_openat, folder, path, flags, mode);
     int error = errno;
     if (fd >= 0 && fd < DESCRIPTORS) {
@@ -152,7 +166,9 @@ static ssize_t written(int fd, const void *content, size_t size, off64_t offset)
     pthread_mutex_lock(&lock);
     ssize_t result = -1;
     int error = EIO;
-    if (!must_fail("write", &writes)) {
+    if (is_read_only()) {
+        error = EROFS;
+    } else if (!must_fail("write", &writes)) {
         if (offset < 0) {
             offset = lseek64(fd, 0, fcntl(fd, F_GETFL) & O_APPEND ? SEEK_END : SEEK_CUR);
             result = syscall(SYS_write, fd, content, size);
@@ -193,6 +209,10 @@ ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offs
 static int resized(int fd, off64_t size) {
     if (!is_tracked(fd))
         return (int)syscall(SYS_ftruncate, fd, size);
+    if (is_read_only()) {
+        errno = EROFS;
+        return -1;
+    }
     pthread_mutex_lock(&lock);
     int result = (int)syscall(SYS_ftruncate, fd, size), error = errno;
     if (result == 0)
@@ -235,6 +255,10 @@ int fdatasync(int fd) { return synced(fd, SYS_fdatasync); }
 static int named(enum kind kind, const char *path, const char *other, int (*act)(const char *, const char *)) {
     if (!is_ours(path) && !(other && is_ours(other)))
         return act(path, other);
+    if (is_read_only()) {
+        errno = EROFS;
+        return -1;
+    }
     pthread_mutex_lock(&lock);
     int result = act(path, other), error = errno;
     if (result == 0)
