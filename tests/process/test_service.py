@@ -82,7 +82,7 @@ def test_service_makes_files_that_are_nobody_elses_and_sockets_that_are(new_brid
     server = new_bridgehead()
     server.configure("", workers=1)
     server.start()
-    wait_until(lambda: (server.state / "tracking" / "w0.db-wal").exists(), "the tracking store")
+    wait_until((server.state / "tracking" / "w0.db-wal").exists, "the tracking store")
     found = {path.relative_to(server.state): path.stat().st_mode for path in server.state.rglob("*")}
     sockets = {str(path): stat.S_IMODE(mode) for path, mode in found.items() if stat.S_ISSOCK(mode)}
     assert sockets == {"control.sock": 0o660, "submit.sock": 0o666}
