@@ -45,8 +45,16 @@ def test_leases_ask_the_largest_holder_to_give_one_back_for_a_starving_worker() 
         leases.request(Request(0, ticket, (ISP,)))
     granted, pleas = leases.request(Request(1, 0, (ISP,)))
     assert not granted
-    assert pleas == [(0, "connector ISP")]
+    assert pleas == [(0, "connector ISP", True)]
     assert leases.release(0, 2) == [Request(1, 0, (ISP,))]
+
+
+def test_leases_ask_a_holder_of_its_share_to_take_turns_where_there_are_fewer_than_workers() -> None:
+    leases, one = Leases(), (("connector ISP", 1),)
+    leases.request(Request(0, 0, one))
+    assert leases.request(Request(1, 0, one)) == ([], [(0, "connector ISP", False)])
+    assert leases.request(Request(0, 1, one)) == ([], []), "who holds its share starves nobody"
+    assert leases.release(0, 0) == [Request(1, 0, one)]
 
 
 def test_leases_give_the_freed_place_to_the_worker_that_holds_least() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from bridgehead.core.envelope import MessageId
 from bridgehead.core.outcome import Deferred, Scope
 from bridgehead.outbound.contract import Attempted
 from bridgehead.outbound.destination import destination_of
-from bridgehead.outbound.queue import IDLE_SECONDS
+from bridgehead.outbound.queue import IDLE_SECONDS, TURN_MESSAGES
 from tests.outbound.back_room import attempt, message
 from tests.outbound.fake_channel import LOST, OK
 from tests.outbound.queue_room import DELIVERY, KEY, here, room
@@ -113,6 +114,45 @@ async def test_a_connection_can_be_given_back_for_the_sake_of_another_worker() -
         assert this.queue.give_back()
         await this.settle()
         assert this.queue.connection_count == 0
+
+
+async def test_a_connection_ends_for_another_worker_as_soon_as_nothing_is_left_to_send() -> None:
+    async with room() as this:
+        this.dialer.is_slow = True
+        await this.send(1, 2)
+        assert this.queue.give_back(is_urgent=False)
+        this.dialer.channels[0].answer()
+        await this.settle()
+        assert this.sent == [1, 2]
+        this.dialer.channels[0].answer()
+        await this.settle()
+        assert this.dialer.channels[0].is_ended
+
+
+async def test_a_connection_that_is_kept_busy_ends_for_another_worker_when_it_has_had_its_turn() -> None:
+    async with room(here(0, replace(DELIVERY, connections_per_domain=1))) as this:
+        this.dialer.is_slow = True
+        this.put(*range(100))
+        this.queue.pump()
+        await this.settle()
+        assert this.queue.give_back(is_urgent=False)
+        while not this.dialer.channels[0].is_ended:
+            this.dialer.channels[0].answer()
+            await this.settle()
+        assert len(this.dialer.channels[0].sent) == 1 + TURN_MESSAGES
+
+
+@pytest.mark.parametrize(("is_urgent", "messages"), [(True, 1), (False, TURN_MESSAGES)])
+async def test_a_connection_that_is_asked_for_while_it_is_being_opened_is_not_forgotten(
+    is_urgent: bool, messages: int
+) -> None:
+    async with room(here(0, replace(DELIVERY, connections_per_domain=1))) as this:
+        this.put(*range(30))
+        this.queue.pump()
+        await asyncio.sleep(0)
+        assert this.queue.give_back(is_urgent=is_urgent)
+        await this.settle()
+        assert len(this.dialer.channels[0].sent) == messages
 
 
 # What is read first

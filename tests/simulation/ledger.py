@@ -57,6 +57,8 @@ class Copy:
     """How often a peer took it."""
     excused: Counter[int] = field(default_factory=Counter)
     """How often nobody could know whether a peer took it."""
+    noticed: set[int] = field(default_factory=set)
+    """Ordinals of whose delay the sender was told."""
     is_removed: bool = False
 
     def __str__(self) -> str:
@@ -135,9 +137,11 @@ class Ledger:
         inserts = [change for change in changes if isinstance(change, Insert)]
         reports = [self._opened(worker, change) for change in inserts]
         told = {address for copy in reports for address, action in copy.reports.items() if action == "failed"}
+        late = {address for copy in reports for address, action in copy.reports.items() if action == "delayed"}
         for change in changes:
             if isinstance(change, Update):
                 self._updated(self.copies[worker, change.message_id], life, change, told)
+                self._noticed(self.copies[worker, change.message_id], change, late)
             elif isinstance(change, Remove):
                 self._removed(self.copies[worker, change.message_id], life, told)
 
@@ -184,6 +188,15 @@ class Ledger:
             if state.standing.is_settled and not before.is_settled:
                 self._settled(copy, ordinal, life, told, state)
             copy.standing[ordinal] = state.standing
+
+    def _noticed(self, copy: Copy, change: Update, late: set[str]) -> None:
+        """A sender is told of a delay once."""
+        for ordinal, state in change.states.items():
+            address = copy.envelope.recipients[ordinal].address.lower()
+            if address in late and (ordinal in copy.noticed or not state.delay_noticed):
+                self.fail(f"{copy} <{address}>: a second delay notice, or one that is not remembered")
+            if address in late:
+                copy.noticed.add(ordinal)
 
     def _removed(self, copy: Copy, life: Life, told: set[str]) -> None:
         for recipient in copy.envelope.recipients:

@@ -222,7 +222,7 @@ class Worker:
             case Granted():
                 self.leases.on_granted(message)
             case GiveBack():
-                self.dispatcher.give_back(message.name)
+                self.dispatcher.give_back(message.name, is_urgent=message.is_urgent)
             case _:
                 raise ValueError(message)
 
@@ -257,7 +257,8 @@ class Worker:
         message_id = read_queue_id(event.queue_id)
         assert message_id is not None
         envelope = self.ledger.copy(self.name, message_id).envelope
-        addresses = [event.recipient] if event.recipient else []
+        addresses = [event.recipient] if event.recipient else [one.address for one in envelope.recipients]
+        explained: set[str] = set()
         for address in addresses:
             question = Question(
                 address,
@@ -267,13 +268,9 @@ class Worker:
                 virtual_server=envelope.virtual_server,
             )
             answer = explain(question, self.dispatcher.organization, self.dispatcher.link_state)
-            if event.connector not in [route.connector for route in answer.routes] and (
-                answer.routes or event.connector
-            ):
-                self.ledger.fail(
-                    f"{self.name} routes <{address}> by {event.connector!r}, explain says "
-                    f"{[route.connector for route in answer.routes]}"
-                )
+            explained.update([route.connector for route in answer.routes] or [""])
+        if event.connector not in explained:
+            self.ledger.fail(f"{self.name} routes {addresses} by {event.connector!r}, explain says {explained}")
 
 
 class Machine:
@@ -406,8 +403,8 @@ class Machine:
             return
         granted, pleas = self._leases.request(request)
         self._grant(granted)
-        for holder, name in pleas:
-            self._send(holder, GiveBack(name))
+        for holder, name, is_urgent in pleas:
+            self._send(holder, GiveBack(name, is_urgent))
 
     def _grant(self, granted: list[Request]) -> None:
         for request in granted:

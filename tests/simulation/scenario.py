@@ -80,7 +80,7 @@ def plan(random: Random) -> Plan:
     """Draw one."""
     seconds = random.choice((40.0, 80.0, 160.0))
     workers = {FIRST: random.choice((1, 1, 2)), SECOND: 1}
-    mails = tuple(_mail(random, number, seconds) for number in range(1, random.choice((3, 8, 15)) + 1))
+    mails = tuple(_mail(random, number, seconds) for number in range(1, random.choice((3, 3, 8, 8, 15, 15, 50)) + 1))
     return Plan(_organization(random), workers, mails, seconds)
 
 

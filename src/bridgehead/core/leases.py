@@ -5,14 +5,15 @@ limits at once and gets it when all of them have room. The supervisor owns one `
 
 Two kinds of asking: `try_acquire` is answered at once (inbound sessions: over the limit is 421), `request` waits
 in order of asking (outbound connections). So that no worker with mail starves beside one that keeps its connections
-busy for ever, a waiting worker that holds less than its fair share makes the largest holder give one back.
+busy for ever, a waiting worker that holds less than its fair share makes the largest holder give one back: at once if
+that one has more than its share, else when it can spare it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Limits: TypeAlias = tuple[tuple[str, int], ...]
 """Names and maxima. A maximum of 0 is no limit."""
@@ -27,6 +28,15 @@ class Request:
     ticket: int
     """Chosen by the worker, unique among its own."""
     limits: Limits
+
+
+class Plea(NamedTuple):
+    """A holder shall give one lease back under a limit."""
+
+    holder: int
+    name: str
+    is_urgent: bool
+    """It has more than its fair share: after the present message. Else once it is idle, or has had its turn."""
 
 
 @dataclass(slots=True)
@@ -82,11 +92,11 @@ class Leases:
         self._grant(request)
         return True
 
-    def request(self, request: Request) -> tuple[list[Request], list[tuple[int, str]]]:
+    def request(self, request: Request) -> tuple[list[Request], list[Plea]]:
         """Take a lease or wait for it.
 
-        Returns the requests granted now, and who shall give one back under which limit: `(worker, name)`. Giving
-        back is a plea: the holder ends one of its connections after its message and calls `release` for it.
+        Returns the requests granted now, and who shall give one back. The holder ends one of its connections and
+        calls `release` for it.
         """
         if self.try_acquire(request):
             return [request], []
@@ -170,8 +180,8 @@ class Leases:
         limit = self._limits.get(name)
         return limit.by_holder.get(holder, 0) if limit else 0
 
-    def _pleas(self, request: Request) -> list[tuple[int, str]]:
-        """Whom to ask to give one back: under each full limit the largest holder, if it has over its fair share."""
+    def _pleas(self, request: Request) -> list[Plea]:
+        """Whom to ask: where the asker has less than its share under a full limit, the largest holder there."""
         pleas = []
         for name, maximum in request.limits:
             limit = self._limits[name]
@@ -179,8 +189,8 @@ class Leases:
                 continue
             share = max(1, maximum // len(limit.waiting.keys() | limit.by_holder.keys()))
             largest = max(limit.by_holder, key=limit.by_holder.__getitem__)
-            if self._held(name, request.holder) < share < limit.by_holder[largest] and largest != request.holder:
-                pleas.append((largest, name))
+            if self._held(name, request.holder) < share and largest != request.holder:
+                pleas.append(Plea(largest, name, limit.by_holder[largest] > share))
         return pleas
 
 

@@ -230,11 +230,11 @@ class Dispatcher:
         self._suspected -= {name for name in turned if link_state.is_up(name)}
         self._loader.examine_soon([queue for queue in self.queues if queue.key.connector in affected])
 
-    def give_back(self, limit: str) -> None:
+    def give_back(self, limit: str, *, is_urgent: bool = True) -> None:
         """End one connection that falls under `limit`: another worker has none and mail for it."""
         for queue in self.queues:
             limits = limits_of(queue.destination) if queue.destination is not None else ()
-            if any(name == limit for name, _ in limits) and queue.give_back():
+            if any(name == limit for name, _ in limits) and queue.give_back(is_urgent=is_urgent):
                 return
 
     def _set_router(self, router: Router) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final, Protocol
 
 from bridgehead.core.outcome import Deferred, Scope
@@ -34,8 +35,10 @@ class Line:
         "attempt",
         "carried",
         "channel",
+        "ends_at",
         "idle_since",
         "is_closed",
+        "is_granted",
         "is_leaving",
         "ticket",
         "transaction",
@@ -55,6 +58,10 @@ class Line:
         self.idle_since = 0.0
         self.is_leaving = False
         """Takes no further transaction: used up, asked to give its lease back, or draining."""
+        self.is_granted = False
+        """It has its lease."""
+        self.ends_at = inf
+        """Leaves when it has carried so many, or has nothing to carry: another worker waits for its lease."""
         self.is_closed = False
         self._is_closing = False
 

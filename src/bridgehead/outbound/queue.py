@@ -31,6 +31,8 @@ IDLE_SECONDS: Final = 5.0
 """How long a connection is kept without mail: long enough for the next message of a burst, short for the peer."""
 _DEFECT: Final = Deferred(Reply(0, "4.3.0", "Internal error; the log has the details"), Scope.HOST)
 _NO_PROGRESS: Final = Deferred(Reply(0, "4.5.3", "No recipient was taken"), Scope.MESSAGE)
+TURN_MESSAGES: Final = 20
+"""So many messages a connection carries yet when a worker that has none waits for its lease."""
 _NO_LIMIT: Final = 1_000_000
 
 
@@ -205,6 +207,9 @@ class Queue:
             self._pass_on(attempt, attempted, was_lost=was_lost)
         self._free(line, is_reusable=attempted.is_reusable)
         self.pump()
+        if line.ends_at < inf and line in self._idle:
+            self._idle.remove(line)
+            line.leave()
 
     def _pass_on(self, attempt: Attempt, attempted: Attempted, *, was_lost: bool) -> None:
         if attempted.remaining and attempted.outcomes:
@@ -305,6 +310,7 @@ class Queue:
 
     def _granted(self, line: Line) -> None:
         """There is room for the line; dial, if anything still waits for it."""
+        line.is_granted = True
         backlog = len(self._loaded) + self._loading + self.waiting.ready_count
         if line not in self._lines:
             return
@@ -367,6 +373,7 @@ class Queue:
         """The line takes the next transaction, or ends."""
         destination = self.destination
         used_up = destination is None or 0 < destination.messages_per_connection <= line.carried
+        used_up = used_up or line.ends_at <= line.carried
         if not is_reusable or used_up or line.is_leaving or line.is_closed or self._is_draining:
             line.leave()
             return
@@ -397,12 +404,19 @@ class Queue:
         for line in list(self._lines):
             line.leave()
 
-    def give_back(self) -> bool:
-        """End one connection, an idle one if there is one, for the sake of a worker that has none."""
-        line = self._idle.pop() if self._idle else next((one for one in self._lines if not one.is_leaving), None)
-        if line is None or line.channel is None:
+    def give_back(self, *, is_urgent: bool = True) -> bool:
+        """End one connection for the sake of a worker that has none; whether there is one to end.
+
+        An idle one at once, else one after its message, or, where it is not urgent, when it has had its turn.
+        """
+        held = (line for line in self._lines if line.is_granted and not line.is_leaving)
+        line = self._idle.pop() if self._idle else next(held, None)
+        if line is None:
             return False
-        line.leave()
+        if line.channel is not None and (is_urgent or line.transaction is None):
+            line.leave()
+        else:
+            line.ends_at = min(line.ends_at, line.carried + (1 if is_urgent else TURN_MESSAGES))
         return True
 
     def drain(self) -> None:

@@ -57,9 +57,11 @@ class Granted(msgspec.Struct, frozen=True, tag=True):
 
 
 class GiveBack(msgspec.Struct, frozen=True, tag=True):
-    """Another worker starves: end one connection that is held under this limit after its message."""
+    """Another worker starves: end one connection that is held under this limit."""
 
     name: str
+    is_urgent: bool = True
+    """After its message; else once it is idle, or has carried some more."""
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True):

@@ -240,8 +240,8 @@ class Supervisor:
             return
         granted, pleas = self._leases.request(request)
         self._grant(granted)
-        for holder, name in pleas:
-            self._send(holder, GiveBack(name))
+        for holder, name, is_urgent in pleas:
+            self._send(holder, GiveBack(name, is_urgent))
 
     def _grant(self, granted: list[leases.Request]) -> None:
         for request in granted:

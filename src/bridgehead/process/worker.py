@@ -142,7 +142,7 @@ class Worker:
             case Granted():
                 self._leases.on_granted(message)
             case GiveBack():
-                self.dispatcher.give_back(message.name)
+                self.dispatcher.give_back(message.name, is_urgent=message.is_urgent)
             case Ask():
                 answering = self._tasks.create_task(self._requests.answer(message, self._send))
                 self._answering.add(answering)
