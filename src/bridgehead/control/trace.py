@@ -143,6 +143,6 @@ def _decoded(line: bytes) -> TracedEvent:
 
 def _open_stores(state_dir: Path) -> Iterator[sqlite3.Connection]:
     for path in sorted((state_dir / "tracking").glob("w*.db")):
-        store = connect_reader(path)
+        store = connect_reader(path, holds_mail=False)
         store.text_factory = str
         yield store

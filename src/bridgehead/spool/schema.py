@@ -175,8 +175,11 @@ def connect_owner(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that never writes, for use beside the owner or without one."""
+def connect_reader(path: Path, *, holds_mail: bool = True) -> sqlite3.Connection:
+    """A connection that never writes, for use beside the owner or without one.
+
+    `holds_mail`: it must have the tables of a spool, else `sqlite3.DatabaseError`.
+    """
     # A reader without write access to the folder cannot make the shared memory that WAL needs; without an owner
     # nothing changes, so the file may be taken as it is.
     for mode in ("mode=ro", "mode=ro&immutable=1"):
@@ -186,7 +189,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             with _schema_checked():
                 connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB}")
                 connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
-                _look_at_tables(connection)
+                if holds_mail:
+                    _look_at_tables(connection)
         except sqlite3.OperationalError:
             connection.close()
             if path.with_name(path.name + "-wal").exists():
