@@ -6,15 +6,16 @@ import asyncio
 import resource
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bridgehead.core.envelope import MessageId
-from bridgehead.spool.contract import Remove
+from bridgehead.spool.contract import Insert, Remove
 from bridgehead.spool.sqlite import SqliteSpool
-from tests.spool.contract import OpenSpool, SpoolContract, committed, content_of, insert, loaded, result_of
+from tests.spool.contract import OpenSpool, SpoolContract, committed, content_of, envelope, insert, loaded, result_of
 from tests.spool.disks import FailingDisk
 from tests.spool.places import reopened
 
@@ -38,6 +39,20 @@ async def test_a_write_that_fails_fails_its_submission_and_the_next_ones_hold(tm
     assert results[0] == "2 disk I/O error"
     spool, ids = await reopened(spool, tmp_path)
     assert [f"{number} None" for number in ids[1:]] == [result for result in results if result.endswith("None")]
+    await spool.close()
+
+
+async def test_a_spool_that_was_started_begins_no_thread_when_mail_comes(tmp_path: Path) -> None:
+    spool = SqliteSpool(tmp_path, 0)
+    assert list(spool.recover()) == []
+    spool.start()
+    before = set(threading.enumerate())
+    writer = spool.new_body()
+    writer.write(b"x" * 1_000_000)
+    await committed(spool, Insert(MessageId(1), envelope(), writer.finish()))
+    stored = await loaded(spool, 1)
+    assert stored.body.path is not None, "a file, which a thread of its own reads"
+    assert set(threading.enumerate()) == before
     await spool.close()
 
 

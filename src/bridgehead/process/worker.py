@@ -107,6 +107,7 @@ class Worker:
         for entry in self.spool.recover():
             latest = entry.message_id
             self.dispatcher.restore(entry)
+        self.spool.start()
         self._ids = QueueIds(self._index, latest)
         self._sending = self._tasks.create_task(self.dispatcher.run())
         self._watching = self._tasks.create_task(self._watch.run())

@@ -138,6 +138,15 @@ class SqliteSpool:
             self._connection.execute("DELETE FROM recipient_state WHERE message = ?", (number,))
         self._bodies.remove_orphans(files, set(self._files.values()))
 
+    def start(self) -> None:
+        """Start the threads, after `recover` and on the event loop; else the first use does.
+
+        A thread that finds no memory for its own beginning leaves whoever starts it waiting for ever (CPython's
+        `Thread.start`): better at the start of a worker, which its supervisor waits for, than with mail in its hands.
+        """
+        self._started_writer()
+        self._body_reader.submit(int)
+
     def statistics(self) -> SpoolStatistics:
         """Counts since the spool was opened."""
         writer, damaged = self._writer, self._partition.quarantine.count
