@@ -99,9 +99,10 @@ class Bridgehead:
         )
         self.configuration.write_text(text)
 
-    def start(self) -> None:
-        """Start it and return when every listener greets."""
-        self.child = Child([str(PROGRAM), "serve", "--config", str(self.configuration)], self.log)
+    def start(self, *, descriptors: int = 0) -> None:
+        """Start it and return when every listener greets; `descriptors`: no process may have more open files."""
+        limits = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+        self.child = Child([*limits, str(PROGRAM), "serve", "--config", str(self.configuration)], self.log)
         wait_greeting(self.child, self.port)
 
     @property

@@ -40,7 +40,7 @@ class Received:
 
     def header(self, name: bytes) -> bytes:
         """Value of the first header field of this name, unfolded not; empty where there is none."""
-        for line in self.content.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+        for line in self.content[: self.content.find(b"\r\n\r\n")].split(b"\r\n"):
             field, colon, value = line.partition(b":")
             if colon and field.lower() == name.lower():
                 return value.strip()
