@@ -218,8 +218,7 @@ class Faults:
     def _clock_jumps(self) -> None:
         machine = self._random.choice(self._machines)
         seconds = self._random.choice((-1, 1)) * self._random.choice((30.0, 3600.0, 5 * 3600.0, 86_400.0))
-        if seconds > JUMP_SECONDS:
-            machine.jumps.append((self._world.loop.time(), machine.offset))
+        machine.jumps.append((self._world.loop.time(), machine.offset, seconds > JUMP_SECONDS))
         machine.offset += seconds
         self._note(f"the clock of {machine.name} jumps by {seconds:+.0f} s")
 

@@ -284,8 +284,8 @@ class Machine:
         self.sabotage: Callable[[Worker], None] = lambda _: None
         self.offset = 0.0
         """Of the wall clock against the truth."""
-        self.jumps: list[tuple[float, float]] = []
-        """When the wall clock was set forward, and its offset before."""
+        self.jumps: list[tuple[float, float, bool]] = []
+        """When the wall clock was set, its offset before, and whether it was set forward by far."""
         self.disks = [Disk(world.random) for _ in range(workers)]
         self.workers: list[Worker | None] = [None] * workers
         self.troubled_at = world.loop.time()

@@ -173,12 +173,13 @@ class _Simulation:
             return False
         delivery = machine.organization.virtual_servers[0].delivery
         began = worker.started_at
-        for until, offset in (*machine.jumps, (self.loop.time(), machine.offset)):
+        for until, offset, is_forward in (*machine.jumps, (self.loop.time(), machine.offset, False)):
             age = EPOCH + until + offset - copy.envelope.received_at
             is_recent = until >= self.loop.time() - GATHER_SECONDS - 1
             if is_recent and age >= delivery.expire_seconds and until - began >= longest_wait(delivery):
                 return True
-            began = max(began, until)
+            if is_forward:
+                began = max(began, until)
         return False
 
     def _machine(self, worker: str) -> Machine:
