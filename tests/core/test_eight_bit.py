@@ -309,6 +309,17 @@ def test_where_pieces_end_changes_no_octet_and_makes_no_line_too_long(text: byte
     assert decode(body) == b"\xe9" + text
 
 
+@pytest.mark.parametrize("last", [b" ", b"\t"])
+@pytest.mark.parametrize("length", range(60, 80))
+def test_a_space_at_the_end_of_a_full_line_makes_it_no_longer(length: int, last: bytes) -> None:
+    body = b"\xe9" + b"x" * length + last + b"\r\nnext\r\n"
+    converted = to_seven_bit(wire(LABEL + "text/plain\n\n") + body)
+    assert converted is not None
+    encoded = converted.partition(b"\r\n\r\n")[2]
+    assert max(map(len, encoded.split(b"\r\n"))) <= 76
+    assert quopri.decodestring(encoded) == body
+
+
 LINE_ENDS = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\r\n", b"\r\n", b"a"]), max_size=80).map(b"".join)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -37,6 +38,7 @@ _CRLF: Final = b"\r\n"
 _CR: Final = 13
 _BASE64_LINE: Final = 57  # octets that make a line of 76 characters
 _QUOTED_LINE: Final = 76  # RFC 2045 6.7
+_OVERFULL: Final = re.compile(rb"^([^\n]{74})(=20|=09)\r$", re.MULTILINE)
 _ENCODING: Final = b"content-transfer-encoding"
 _IDENTITY_ENCODINGS: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
 _NAME_OCTETS: Final = bytes(octet for octet in range(33, 127) if octet != ord(":"))
@@ -280,7 +282,7 @@ def _quoted_printable_pieces(text: bytes) -> Iterator[bytes]:
     while len(text) - start > STEP:
         end = text.rfind(_CRLF, start, start + STEP) + 2
         if end > 1:
-            yield binascii.b2a_qp(text[start:end], quotetabs=False, istext=True)
+            yield _encoded_lines(text[start:end])
         else:
             end = start + STEP
             end -= text[end - 1] == _CR  # its LF comes next
@@ -295,4 +297,12 @@ def _quoted_printable_pieces(text: bytes) -> Iterator[bytes]:
 
 def _quoted_printable(body: bytes) -> bytes:
     # The line end at the end makes b2a_qp break lines by CRLF even where the body has no line end.
-    return binascii.b2a_qp(body + _CRLF, quotetabs=False, istext=True)[:-2]
+    return _encoded_lines(body + _CRLF)[:-2]
+
+
+def _encoded_lines(lines: bytes) -> bytes:
+    encoded = binascii.b2a_qp(lines, quotetabs=False, istext=True)
+    if b"=20\r" in encoded or b"=09\r" in encoded:
+        # At the end of a line that is full but for one octet b2a_qp writes three.
+        return _OVERFULL.sub(rb"\1=\r\n\2\r", encoded)
+    return encoded
