@@ -1,9 +1,11 @@
 """What got a 250 against what arrived, one message at a time.
 
-Every message has an id of its own. `balance` finds what was lost, what nobody ever sent, and each copy too many; a
-copy too many is explained only by three facts together: the connection over which the one before it came ended
-without QUIT, that copy had its 250 within the last moments of that connection, and the server's log had not told its
-delivery by then, which it does as soon as the outcome is on disk.
+Every message has an id of its own. `balance` finds what was lost, what nobody ever sent, and each copy too many. A
+copy too many is explained by facts that must hold together:
+
+* the connection over which the copy before it came ended within a moment of that copy's 250: it was cut, or it had
+  carried its last message, said QUIT, and a process was killed within that moment;
+* by then the server's log had not told that copy's delivery, which it does as soon as the outcome is on disk.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final, Protocol
 
 from tests.peers.child import wait_until
 from tests.peers.sender import Account
 from tests.peers.sink import Received
 
-MOMENT_SECONDS: Final = 1.0
+MOMENT_SECONDS: Final = 0.5
 """How long an answer may be under way to the disk of a busy machine; it usually takes milliseconds."""
 
 
@@ -27,6 +30,7 @@ class Books(Protocol):
 
     received: list[Received]
     cuts: dict[int, float]
+    goodbyes: dict[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,27 @@ class Duplicate:
     """One copy too many."""
 
     identity: bytes
-    seconds: float
-    """From the 250 of the copy before it to the end of that copy's connection; negative: it ended in order."""
+    to_cut: float
+    """Seconds from the 250 of the copy before it to the cut of that copy's connection; infinite: it was not cut."""
+    to_goodbye: float
+    """To its QUIT, in the same way."""
+    to_kill: float
+    """To the next time that a process was killed."""
     deliveries_told: int
     """How often the log says that this message was delivered."""
 
     @property
     def is_explained(self) -> bool:
         """Whether the final reply of the copy before was lost: it came to nobody who could keep it."""
-        return 0 <= self.seconds <= MOMENT_SECONDS and self.deliveries_told <= 1
+        is_cut = self.to_cut <= MOMENT_SECONDS
+        is_killed_behind_quit = self.to_goodbye <= MOMENT_SECONDS and self.to_kill <= MOMENT_SECONDS
+        return (is_cut or is_killed_behind_quit) and self.deliveries_told <= 1
 
     def __str__(self) -> str:
-        end = f"cut {self.seconds * 1000:.1f} ms after its 250" if self.seconds >= 0 else "on a connection not cut"
-        told = f"told as delivered {self.deliveries_told} time(s)"
-        return f"{self.identity.decode()}: {end}, {told}: {'explained' if self.is_explained else 'NOT EXPLAINED'}"
+        after = {"cut": self.to_cut, "QUIT": self.to_goodbye, "kill": self.to_kill}
+        facts = [f"{name} {seconds * 1000:.1f} ms after its 250" for name, seconds in after.items() if seconds < inf]
+        verdict = "explained" if self.is_explained else "NOT EXPLAINED"
+        return f"{self.identity.decode()}: {', '.join(facts)}, told {self.deliveries_told} time(s): {verdict}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +94,13 @@ def balance(
     accounts: Sequence[Account],
     events: Iterable[Mapping[str, Any]] = (),
     seconds: float = 60.0,
+    *,
+    kills: Sequence[float] = (),
 ) -> Balance:
-    """Wait until everything accepted has arrived, at most `seconds`, and until nothing more comes; then compare.
+    """Wait until everything accepted has arrived, at most `seconds`; then compare.
 
-    `events` are the log lines of the server, which say what was recorded as delivered.
+    `events` are the log lines of the server, which say what was recorded as delivered; `kills` are the moments at
+    which processes were killed, by the monotonic clock.
     """
     accepted = {identity for account in accounts for identity in account.accepted}
     missing = set(accepted)
@@ -110,7 +124,7 @@ def balance(
         lost=tuple(sorted(accepted - copies.keys())),
         strangers=tuple(sorted(copies.keys() - accepted - unanswered)),
         duplicates=tuple(
-            Duplicate(identity, _seconds_to_cut(sink, copy), told[identity.decode()])
+            _duplicate(sink, copy, kills, told[identity.decode()])
             for identity, several in copies.items()
             for sink, copy in several[:-1]
         ),
@@ -133,6 +147,9 @@ def _copies(sinks: Sequence[Books]) -> dict[bytes, list[tuple[Books, Received]]]
     return copies
 
 
-def _seconds_to_cut(sink: Books, copy: Received) -> float:
-    cut = sink.cuts.get(copy.connection)
-    return -1.0 if cut is None else cut - copy.at
+def _duplicate(sink: Books, copy: Received, kills: Sequence[float], told: int) -> Duplicate:
+    """Another copy came after `copy`."""
+    cut, goodbye = (ends.get(copy.connection, inf) - copy.at for ends in (sink.cuts, sink.goodbyes))
+    # A reply may still leave while the process that it is for dies.
+    to_kill = min((kill - copy.at for kill in kills if kill > copy.at - MOMENT_SECONDS), default=inf)
+    return Duplicate(copy.header(b"Message-ID"), cut, goodbye, to_kill, told)

@@ -17,9 +17,12 @@ class Books:
 
     received: list[Received]
     cuts: dict[int, float]
+    goodbyes: dict[int, float]
 
 
-def sink_with(*copies: tuple[int, int, float], cuts: dict[int, float] | None = None) -> Books:
+def sink_with(
+    *copies: tuple[int, int, float], cuts: dict[int, float] | None = None, goodbyes: dict[int, float] | None = None
+) -> Books:
     """Copies as number of the message, connection, and time of the 250."""
     return Books(
         [
@@ -27,6 +30,7 @@ def sink_with(*copies: tuple[int, int, float], cuts: dict[int, float] | None = N
             for number, connection, at in copies
         ],
         cuts or {},
+        goodbyes or {},
     )
 
 
@@ -35,10 +39,14 @@ def told(*numbers: int) -> list[dict[str, str]]:
 
 
 def compared(
-    sink: Books, *accepted: int, events: tuple[int, ...] = (), unanswered: tuple[bytes, ...] = ()
+    sink: Books,
+    *accepted: int,
+    events: tuple[int, ...] = (),
+    unanswered: tuple[bytes, ...] = (),
+    kills: tuple[float, ...] = (),
 ) -> Balance:
     account = Account([b"%d" % number for number in accepted], unanswered=list(unanswered))
-    return balance([sink], [account], told(*events), seconds=0.0)
+    return balance([sink], [account], told(*events), seconds=0.0, kills=kills)
 
 
 def test_what_was_accepted_and_came_once_is_in_order() -> None:
@@ -77,3 +85,15 @@ def test_a_second_copy_is_explained_by_a_cut_just_behind_the_first_reply(
             found.check()
     with pytest.raises(AssertionError):
         found.check_exactly_once()
+
+
+@pytest.mark.parametrize(
+    ("goodbye", "kill", "is_explained"),
+    [(5.01, 5.02, True), (5.01, 9.0, False), (9.0, 5.02, False), (5.01, 4.99, True)],
+    ids=["killed behind QUIT", "killed much later", "QUIT much later", "killed while the reply left"],
+)
+def test_a_second_copy_is_explained_by_a_kill_just_behind_the_last_message_of_a_connection(
+    goodbye: float, kill: float, is_explained: bool
+) -> None:
+    found = compared(sink_with((7, 1, 5.0), (7, 2, 6.0), goodbyes={1: goodbye}), 7, events=(7,), kills=(kill,))
+    assert [one.is_explained for one in found.duplicates] == [is_explained]

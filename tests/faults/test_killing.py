@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -53,15 +54,16 @@ def test_nothing_accepted_is_lost_and_each_duplicate_is_explained_when_processes
     server.start()
     sender = Sender(server.port, count=WITHOUT_END)
     sender.start()
-    done = []
+    done, kills = [], []
     for _ in range(KILLS):
         sender.wait_progress(sender.progress + chance.randrange(100, 800))
         name = chance.choice(tuple(STRIKES))
+        kills.append(time.monotonic())
         STRIKES[name](server, chance)
         done.append(name)
     sender.wait_progress(sender.progress + 100)
     account = sender.abandon()
-    found = balance([sink], [account], server.events())
+    found = balance([sink], [account], server.events(), kills=kills)
     print(f"killed {done}; {account.interruptions} connections interrupted\n{found}")
     found.check()
     assert len(found.duplicates) <= 20 * len(done), "only what was in flight at a kill may come twice"

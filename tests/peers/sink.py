@@ -70,6 +70,8 @@ class Sink:
         self.connections = 0
         self.cuts: dict[int, float] = {}
         """Connections that ended without QUIT, and when, by the monotonic clock."""
+        self.goodbyes: dict[int, float] = {}
+        """Those that ended with QUIT."""
         self.decide = decide
         self.extensions = extensions
         self.tls = tls
@@ -107,8 +109,8 @@ class Sink:
             conversation = _Session(self, reader, writer)
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await conversation.run()
-            if not conversation.said_goodbye:
-                self.cuts[conversation.number] = time.monotonic()
+            ends = self.goodbyes if conversation.said_goodbye else self.cuts
+            ends[conversation.number] = time.monotonic()
             sessions.discard(task)
             writer.close()
 
