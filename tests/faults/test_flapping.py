@@ -16,7 +16,7 @@ from tests.peers.sink import Sink
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.timeout(400)]
 
-FLAPS = 60 if IS_LONG else 4
+FLAPS = 60 if IS_LONG else 3
 SECONDS = 1.0
 GLITCH_SECONDS = 0.6
 """Three glitch retries of this length are longer than the host is ever away."""

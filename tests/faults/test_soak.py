@@ -9,7 +9,7 @@ import pytest
 from tests.faults.processes import IS_LONG
 from tests.faults.soak import Report, Sample, soak
 
-SECONDS = 1200.0 if IS_LONG else 24.0
+SECONDS = 1200.0 if IS_LONG else 16.0
 
 
 def report(*, memory: float = 0.0, files: float = 0.0, lag: float = 0.0) -> Report:
