@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Protocol
 
@@ -22,6 +22,7 @@ from bridgehead.core.retry import queue_back_off
 from bridgehead.outbound.allowance import Allowance, limits_of
 from bridgehead.outbound.contract import Attempted, Destination, Dialer, QueueKey, Transaction, Unavailable
 from bridgehead.outbound.entry import Attempt, Entry
+from bridgehead.outbound.idle import IdleLines
 from bridgehead.outbound.line import Line, closing_outcome, is_lost
 from bridgehead.outbound.waiting import Waiting
 
@@ -46,6 +47,7 @@ class Wire:
     """Starts a task in the dispatcher's group."""
     clock: Callable[[], float]
     """Seconds that only grow."""
+    idle: IdleLines = field(default_factory=IdleLines)
 
 
 class QueueOwner(Protocol):
@@ -379,8 +381,16 @@ class Queue:
             return
         line.idle_since = self._wire.clock()
         self._idle.append(line)
+        if destination is not None and destination.domain:
+            self._wire.idle.keep(self, line, destination)
         if self.alarm_at > line.idle_since + IDLE_SECONDS:
             self._owner.wake_at(self, line.idle_since + IDLE_SECONDS)
+
+    def let_go(self, line: Line, carried: int) -> None:
+        """As in `IdleOwner`."""
+        if line.carried == carried and line in self._idle:
+            self._idle.remove(line)
+            line.leave()
 
     def line_closed(self, line: Line) -> None:
         """As in `LineOwner`."""
