@@ -188,11 +188,13 @@ async def serve(options: argparse.Namespace) -> None:
     server = await loop.create_server(lambda: Session(counts), sock=listener, backlog=1024)
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
+    os.set_blocking(1, False)  # nobody may be reading just now, and mail goes on all the same
     printed = -1
     while not ended.is_set():
         if counts.messages != printed:
-            printed = counts.messages
-            os.write(1, b"mesg=%d rcpt=%d \r" % (printed, counts.recipients))
+            with contextlib.suppress(BlockingIOError):
+                os.write(1, b"mesg=%d rcpt=%d \r" % (counts.messages, counts.recipients))
+                printed = counts.messages
         await asyncio.sleep(PRINT_SECONDS)
     server.close()
     for hole in holes:
