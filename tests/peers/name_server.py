@@ -29,6 +29,7 @@ server:
     zonelistfile: "{directory}/zone.list"
     xfrdir: "{directory}"
     hide-version: yes
+    rrl-ratelimit: 0
 remote-control:
     control-enable: no
 """
