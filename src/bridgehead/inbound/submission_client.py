@@ -79,9 +79,7 @@ def _in_words(error: Exception) -> str:
         case PermissionError():
             return "this account may not use it. Ask for the right to write to it, and to enter the folders above it"
         case FileNotFoundError():
-            return (
-                "there is no such socket. Start the server with `bridgehead serve`, or name its configuration"
-            )
+            return "there is no such socket. Start the server with `bridgehead serve`, or name its configuration"
         case ConnectionRefusedError():
             return "no server listens there. Start it with `bridgehead serve`"
         case TimeoutError():
