@@ -26,6 +26,22 @@ def test_state_directory_is_made_with_private_folders(tmp_path: Path) -> None:
     os.close(lock)
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_state_directory_lets_other_accounts_through_to_the_sockets(tmp_path: Path, umask: int) -> None:
+    former = os.umask(umask)
+    try:
+        os.close(state_directory.prepare(node(tmp_path / "state")))
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o755
+
+
+def test_state_directory_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o750)
+    os.close(state_directory.prepare(node(tmp_path / "state")))
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o750
+
+
 def test_state_directory_serves_one_server_at_a_time(tmp_path: Path) -> None:
     lock = state_directory.prepare(node(tmp_path))
     with pytest.raises(MachineError, match="used by another running server: stop it, or give this one its own"):

@@ -41,7 +41,9 @@ def prepare(node: Node) -> int:
             f"state_dir {path} is too long: the sockets in it allow {PATH_OCTETS_MAX} octets. Choose a shorter folder"
         )
     try:
-        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            path.chmod(0o755)  # whatever the umask is: other accounts reach `submit.sock` through it
         for name in _FOLDERS:
             (path / name).mkdir(mode=0o700, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
