@@ -65,8 +65,12 @@ def test_threads_of_a_worker_interrupt_nobody_when_they_are_woken(new_bridgehead
     server.configure(smart_host(sink.port))
     server.start()
     supervisor, *workers = server.running.process_ids()
-    threads = [int(thread.name) for worker in workers for thread in Path(f"/proc/{worker}/task").iterdir()]
-    assert len(threads) > len(workers)
-    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+
+    def policies() -> set[int]:
+        threads = [int(one.name) for worker in workers for one in Path(f"/proc/{worker}/task").iterdir()]
+        assert len(threads) > len(workers)
+        return {os.sched_getscheduler(thread) for thread in threads}
+
+    wait_until(lambda: policies() == {os.SCHED_BATCH}, "every worker has begun")
     assert os.sched_getscheduler(supervisor) == os.SCHED_OTHER
     assert server.terminate() == 0
