@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -61,7 +61,11 @@ def server(folder: Path, *acts: Act) -> Iterator[tuple[Path, bytearray]]:
 
 
 def says(data: bytes) -> Act:
-    return lambda connection, _: connection.sendall(data)
+    def act(connection: socket.socket, _: bytearray) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # a client may have heard enough
+            connection.sendall(data)
+
+    return act
 
 
 def waits(event: threading.Event) -> None:

@@ -57,7 +57,7 @@ async def soon_greeted(port: int, client_tls: ssl.SSLContext) -> bool:
         while True:
             try:
                 return await asyncio.to_thread(greeted, port, client_tls)
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLEOFError):
                 await asyncio.sleep(0.01)
 
 
