@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _PARTS = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)")
+_UNFINISHED = re.compile(r"\x1b(\[[?0-9;]*)?\Z")
 
 
 class Terminal:
@@ -17,6 +18,7 @@ class Terminal:
         """What did not fit on its line."""
         self._rows = [""] * lines
         self._row = self._column = 0
+        self._unfinished = ""
 
     @property
     def screen(self) -> list[str]:
@@ -32,8 +34,11 @@ class Terminal:
         self.columns, self.lines = columns, lines
 
     def feed(self, text: str) -> None:
-        """Take what was written."""
-        for found in _PARTS.finditer(text):
+        """Take what was written, in pieces of any size."""
+        text = self._unfinished + text
+        begun = _UNFINISHED.search(text)
+        self._unfinished = begun[0] if begun else ""
+        for found in _PARTS.finditer(text.removesuffix(self._unfinished)):
             numbers, command, control, written = found.groups()
             if written:
                 if self._column + len(written) > self.columns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -118,14 +119,14 @@ def set_size(terminal: int, columns: int, lines: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
-def read_some(terminal: int) -> str:
+def read_some(terminal: int) -> bytes:
     """What a program wrote within half a second; it ends as a terminal does when nobody has it any more."""
     if not select.select([terminal], [], [], 0.5)[0]:
-        return ""
+        return b""
     try:
-        return os.read(terminal, 65_536).decode()
+        return os.read(terminal, 65_536)
     except OSError:
-        return ""
+        return b""
 
 
 @pytest.mark.slow
@@ -144,15 +145,16 @@ def test_the_live_picture_follows_the_size_of_a_real_terminal(folder: Path) -> N
     )
     os.close(slave)
     small: list[str] = []
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while program.poll() is None:
-            shown.feed(read_some(master))
+            shown.feed(decoder.decode(read_some(master)))
             if not small and any("northwind.example" in line and line[2:3] == ":" for line in shown.screen):
                 small = shown.screen
                 set_size(master, 130, 40)
                 shown.resize(130, 40)
-        while text := read_some(master):
-            shown.feed(text)
+        while written := read_some(master):
+            shown.feed(decoder.decode(written))
     finally:
         program.kill()
         os.close(master)

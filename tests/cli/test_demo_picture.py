@@ -135,3 +135,20 @@ def test_a_terminal_of_another_size_gets_a_whole_new_picture(small: Stage, sizes
         assert len([line for line in screen if line.startswith("Northwind")]) == 2
         assert events(screen)[-1] == "09:30:00  failed     event 0."
         assert set(small.terminal.wraps) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7])
+def test_the_tests_terminal_shows_the_same_whatever_pieces_it_reads(piece: int) -> None:
+    output = io.StringIO()
+    drawn = Picture(Console(file=output, width=80, height=24, force_terminal=True, color_system=None))
+    drawn.open(INVITATION)
+    for number in range(20):
+        drawn.tell(Told("failed", "09:30:00", f"event {number}."))
+        drawn.show(LOOK)
+    drawn.close()
+    written = output.getvalue()
+    at_once, in_pieces = Terminal(80, 24), Terminal(80, 24)
+    at_once.feed(written)
+    for start in range(0, len(written), piece):
+        in_pieces.feed(written[start : start + piece])
+    assert in_pieces.screen == at_once.screen
