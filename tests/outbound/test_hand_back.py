@@ -11,7 +11,6 @@ from bridgehead.outbound.hand_back import (
     BADMAIL_SECONDS,
     Badmail,
     first_octets,
-    kept_in_memory,
     with_large_bodies_in_files,
 )
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, Body, Change, Insert, Remove, StoredMessage
@@ -114,9 +113,3 @@ def test_no_file_is_left_where_the_disk_refuses_another() -> None:
     with pytest.raises(OSError, match="disk full"):
         with_large_bodies_in_files([insert(number, BODY_IN_ROW_MAX + 1) for number in (1, 2)], spool)
     assert spool.bodies[0].size == 0
-
-
-def test_a_body_in_a_file_does_not_stay_in_memory() -> None:
-    small, large = insert(1, BODY_IN_ROW_MAX).body, insert(2, BODY_IN_ROW_MAX + 1).body
-    assert kept_in_memory(small) is small
-    assert kept_in_memory(large) == Body(BODY_IN_ROW_MAX + 1, None)

@@ -12,7 +12,7 @@ from bridgehead.outbound import index as module
 from bridgehead.outbound.entry import Entry, Part
 from bridgehead.outbound.index import Index
 from bridgehead.outbound.queue import Queue
-from bridgehead.spool.contract import Body, StoredMessage
+from bridgehead.spool.contract import BODY_IN_ROW_MAX, Body, StoredMessage
 from tests.outbound.back_room import attempt, message, still_queue
 
 ONE = MessageId(1)
@@ -198,10 +198,14 @@ def test_memory_for_bodies_is_bounded_and_room_comes_back(monkeypatch: pytest.Mo
 
 
 def test_a_body_in_a_file_is_not_kept() -> None:
+    """A report that was just made still has its content, however large it is."""
     index = Index()
     found = message(1)
-    index.keep(StoredMessage(found.message_id, found.envelope, Body(10, None)))
-    assert index.take_fresh(ONE) is None
+    for body in (Body(10, None), Body(BODY_IN_ROW_MAX + 1, b"x" * (BODY_IN_ROW_MAX + 1))):
+        index.keep(StoredMessage(found.message_id, found.envelope, body))
+        assert index.take_fresh(ONE) is None
+    index.keep(fresh(1, BODY_IN_ROW_MAX))
+    assert index.take_fresh(ONE) is not None
 
 
 def test_what_waits_in_a_queue_is_found_in_memory() -> None:

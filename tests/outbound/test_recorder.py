@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -259,3 +260,45 @@ async def test_badmail_that_cannot_be_kept_does_not_stop_the_rest(
     assert office.followed == ["then"]
     assert await office.standings(1) is None
     assert "badmail could not be kept" in caplog.text
+
+
+async def test_a_message_stays_until_every_report_on_it_is_durable(office: Office) -> None:
+    """A removal may find room where a report found none; a crash then must not lose what the sender has to hear."""
+    found = office.waiting(message(1, "a@x.example", "b@y.example"))
+    office.spool.fail_next(OSError("disk full"))
+    office.outcomes(found, {0: NO_SUCH_USER})
+    office.recorder.submit_gathered(inf)
+    office.outcomes(found, {1: OK})
+    office.spool.commit()
+    assert [one.message_id for one in office.spool.crash().recover()] == [1]
+
+
+async def test_a_message_leaves_the_spool_once_the_report_that_was_refused_is_durable(office: Office) -> None:
+    found = office.waiting(message(1, "a@x.example", "b@y.example"))
+    office.spool.fail_next(OSError("disk full"))
+    office.outcomes(found, {0: NO_SUCH_USER})
+    office.recorder.submit_gathered(inf)
+    office.outcomes(found, {1: OK})
+    office.spool.commit()
+    office.clock.now += RESUBMIT_SECONDS
+    office.recorder.submit_again(office.clock.now)
+    office.spool.commit()
+    assert await office.standings(1) == [Standing.FAILED, Standing.DELIVERED]
+    office.spool.commit()
+    assert await office.standings(1) is None
+    assert [one.message_id for one in office.accepted] == [100]
+    assert office.followed == ["then", "then"]
+
+
+async def test_a_large_report_that_nothing_takes_is_handed_over_whole(office: Office) -> None:
+    """It becomes badmail at once where it has no route, so its content must be there."""
+    stored = message(1)
+    content = b"Subject: x\r\n\r\n" + b"x" * BODY_IN_ROW_MAX
+    envelope = msgspec.structs.replace(stored.envelope, ret="FULL", size=len(content))
+    office.outcomes(
+        office.waiting(StoredMessage(stored.message_id, envelope, Body(len(content), content))), {0: NO_SUCH_USER}
+    )
+    office.spool.commit()
+    (dsn,) = office.accepted
+    assert dsn.body.content is not None
+    assert content in dsn.body.content

@@ -88,11 +88,6 @@ def with_large_bodies_in_files(changes: Sequence[Change], spool: Spool) -> Seque
     return filed
 
 
-def kept_in_memory(body: Body) -> Body:
-    """What of a body stays in memory until its first attempt: all, unless it went into a file."""
-    return body if body.size <= BODY_IN_ROW_MAX else Body(body.size, None)
-
-
 class BadmailEntry(msgspec.Struct, frozen=True):
     """One message nobody could be told of."""
 

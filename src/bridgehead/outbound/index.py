@@ -13,7 +13,7 @@ from typing import Final
 from bridgehead.core.envelope import MessageId
 from bridgehead.outbound.entry import Attempt, Entry, Part, message_of
 from bridgehead.outbound.queue import Queue
-from bridgehead.spool.contract import StoredMessage
+from bridgehead.spool.contract import BODY_IN_ROW_MAX, StoredMessage
 
 FRESH_OCTETS_MAX: Final = 64 * 1024 * 1024
 """Octets of bodies of accepted messages that stay in memory until their first attempt; more are read back."""
@@ -134,9 +134,10 @@ class Index:
     # Fresh messages in memory -------------------------------------------------------------------------------
 
     def keep(self, message: StoredMessage) -> None:
-        """Keep a fresh message for its first attempt, if there is room."""
+        """Keep a fresh message for its first attempt, if there is room; a large one is read from its file."""
         octets = len(message.body.content or b"")
-        if message.body.content is not None and self._fresh_octets + octets <= FRESH_OCTETS_MAX:
+        is_small = message.body.content is not None and octets <= BODY_IN_ROW_MAX
+        if is_small and self._fresh_octets + octets <= FRESH_OCTETS_MAX:
             self._fresh[message.message_id] = message
             self._fresh_octets += octets
 

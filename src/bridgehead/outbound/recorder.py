@@ -1,25 +1,27 @@
 """Makes verdicts durable, and lets follow from them what follows: events, DSNs, the next step of the message.
 
 Nothing is said or done before the spool says that the change is on disk. What the disk refuses is submitted again
-until it is taken: the outcome is known, forgetting it would deliver or report a message twice.
+until it is taken: the outcome is known, forgetting it would deliver or report a message twice. A removal may find
+room where a report found none, so a message stays in the spool until every report on it is on disk.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from bridgehead.core import queue_id
-from bridgehead.core.envelope import NULL_PATH, Envelope
+from bridgehead.core.envelope import NULL_PATH, Envelope, MessageId
 from bridgehead.core.recipient_state import RecipientState, Standing
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.entry import Attempt
 from bridgehead.outbound.gathering import Gathering, Recording
-from bridgehead.outbound.hand_back import Badmail, HandBack, kept_in_memory, with_large_bodies_in_files
+from bridgehead.outbound.hand_back import Badmail, HandBack, with_large_bodies_in_files
 from bridgehead.outbound.index import Index
 from bridgehead.outbound.statistics import Results
 from bridgehead.outbound.verdict import Verdict
@@ -51,6 +53,10 @@ class Recorder:
         self._accepted = accepted
         self._gathering = Gathering()
         self._refused: list[tuple[float, Sequence[Change], Callable[[], None]]] = []
+        self._unreported: Counter[MessageId] = Counter()
+        """Submissions under way that hold reports on a message which stays for now."""
+        self._removable: set[MessageId] = set()
+        """Settled messages that stay for those alone."""
         self.results = Results()
         self.kept_as_badmail = 0
 
@@ -99,15 +105,23 @@ class Recorder:
             events = (*events, *verdict.events)
             if settled and message.envelope.reverse_path == NULL_PATH:
                 events = (*events, *self._keep_badmail(message, verdict))
+        message_id = message.message_id
+        stays = not is_settled or message_id in self._unreported
         changes: list[Change] = []
-        if is_settled:
-            changes.append(Remove(message.message_id))
+        if not stays:
+            changes.append(Remove(message_id))
         elif states:
-            changes.append(Update(message.message_id, states))
+            changes.append(Update(message_id, states))
         reports = tuple(report for recording in recordings for report in recording.verdict.reports)
         inserts = self._records.hand_back.inserts(message, reports) if reports else []
         changes.extend(inserts)
-        self.submit(changes, lambda: self._follow(recordings, inserts, events))
+        if is_settled and stays:
+            self._removable.add(message_id)
+        if inserts and stays:
+            self._unreported[message_id] += 1
+            self.submit(changes, lambda: self._follow_report(recordings, inserts, events))
+        else:
+            self.submit(changes, lambda: self._follow(recordings, inserts, events))
 
     def submit(self, changes: Sequence[Change], then: Callable[[], None]) -> None:
         """Submit changes, again and again where the disk refuses them; call `then` once they are durable."""
@@ -134,6 +148,19 @@ class Recorder:
             for _, changes, then in refused:
                 self.submit(changes, then)
 
+    def _follow_report(
+        self, recordings: Sequence[Recording], inserts: list[Insert], events: tuple[TrackingEvent, ...]
+    ) -> None:
+        """The same for a message that stays; with its last report it may go, if it is settled."""
+        message_id = recordings[0].attempt.message.message_id
+        self._unreported[message_id] -= 1
+        if not self._unreported[message_id]:
+            del self._unreported[message_id]
+            if message_id in self._removable:
+                self._removable.discard(message_id)
+                self.submit([Remove(message_id)], lambda: None)
+        self._follow(recordings, inserts, events)
+
     def _follow(
         self, recordings: Sequence[Recording], inserts: list[Insert], events: tuple[TrackingEvent, ...]
     ) -> None:
@@ -144,7 +171,7 @@ class Recorder:
             self.results.note(event)
         for insert in inserts:
             emit(_dsn_event(message, insert, self._records.clocks.wall()))
-            self._accepted(StoredMessage(insert.message_id, insert.envelope, kept_in_memory(insert.body)))
+            self._accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
         for recording in recordings:
             recording.then()
 
