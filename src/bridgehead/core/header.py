@@ -8,10 +8,11 @@ looks at the header alone, however much of the body follows. RFC 5321 4.4 (Recei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from bridgehead.core.reply import printable
 
@@ -20,6 +21,8 @@ NAME_MAX: Final = 255
 VALUE_MAX: Final = 998
 """Characters kept of a header's value: one line (RFC 5322 2.1.1)."""
 
+_HOPS_MAX: Final = 1024
+"""Sessions whose part of a Received line is remembered, some 300 octets each."""
 _LINE_PREFERRED: Final = 78  # RFC 5322 2.1.1
 _VALUE_OCTETS_MAX: Final = 4 * VALUE_MAX
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -31,8 +34,7 @@ _TO_COMMENT: Final = bytes(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(msgspec.Struct, frozen=True):
     """How a message came to us: the part of a Received line that is the same for a whole session."""
 
     by: str
@@ -102,13 +104,8 @@ def received_line(hop: Hop, queue_id: str, date: str) -> bytes:
 
     No recipient is named in it: a message may have several, who need not know of each other.
     """
-    origin = _from_clause(hop) if hop.client else b""
-    tls = b"(%b)\r\n\t" % _comment(hop.tls) if hop.tls else b""
-    by = _name(hop.by) or b"unknown"
-    receipt = b"(Bridgehead) with %b id %b" % (_name(hop.protocol), queue_id.encode("ascii"))
-    gap = b" " if len(by) + len(receipt) < _LINE_PREFERRED - 14 else b"\r\n\t"
-    user = b"\r\n\t(submitted by %b)" % _comment(hop.user) if hop.user and not hop.client else b""
-    return b"Received: %b%bby %b%b%b%b;\r\n\t%b\r\n" % (origin, tls, by, gap, receipt, user, date.encode("ascii"))
+    before, behind = _around_the_id(hop, len(queue_id))
+    return b"%b%b%b%b\r\n" % (before, queue_id.encode("ascii"), behind, date.encode("ascii"))
 
 
 def message_id_line(queue_id: str, fqdn: str) -> bytes:
@@ -149,6 +146,18 @@ def _value_start(header: bytes, name: str) -> int:
         return len(field)
     at = header.find(b"\n" + field)
     return at if at < 0 else at + 1 + len(field)
+
+
+@lru_cache(_HOPS_MAX)
+def _around_the_id(hop: Hop, id_length: int) -> tuple[bytes, bytes]:
+    """What stands in front of the queue id and between it and the date: the same for a whole session."""
+    origin = _from_clause(hop) if hop.client else b""
+    tls = b"(%b)\r\n\t" % _comment(hop.tls) if hop.tls else b""
+    by = _name(hop.by) or b"unknown"
+    receipt = b"(Bridgehead) with %b id " % _name(hop.protocol)
+    gap = b" " if len(by) + len(receipt) + id_length < _LINE_PREFERRED - 14 else b"\r\n\t"
+    user = b"\r\n\t(submitted by %b)" % _comment(hop.user) if hop.user and not hop.client else b""
+    return b"Received: %b%bby %b%b%b" % (origin, tls, by, gap, receipt), b"%b;\r\n\t" % user
 
 
 def _from_clause(hop: Hop) -> bytes:

@@ -152,7 +152,8 @@ class Conversation:
         virtual_server, limits = self._virtual_server, self._virtual_server.messages
         if self._is_stopping:
             return refusals.STOPPING
-        if not may_connect(virtual_server.connection, self._client):
+        # Of the same client by the same configuration it was asked for the message before.
+        if self._origin is None and not may_connect(virtual_server.connection, self._client):
             return refusals.NOT_ALLOWED
         if virtual_server.tls is not None and virtual_server.tls.required and not self.engine.is_tls:
             return refusals.NEEDS_TLS

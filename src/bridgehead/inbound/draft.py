@@ -8,8 +8,10 @@ client sends must not stand in a line that we wrote. RFC 5321 4.1.1.4, 4.4, 6.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from bridgehead.core import queue_id
 from bridgehead.core.address import Mailbox
@@ -198,7 +200,7 @@ class Draft:
         if not self.mail.smtputf8 or not hop.client:
             return hop
         # RFC 6531 4.3: UTF8SMTP, UTF8SMTPS, UTF8SMTPA, UTF8SMTPSA.
-        return replace(hop, protocol=f"UTF8{hop.protocol.removeprefix('E')}")
+        return msgspec.structs.replace(hop, protocol=f"UTF8{hop.protocol.removeprefix('E')}")
 
     def _hold(self, data: bytes) -> None:
         """Keep the header of an authenticated client back until it is whole."""
