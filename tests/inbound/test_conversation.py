@@ -18,7 +18,7 @@ from bridgehead.core.organization import (
     ServerTls,
 )
 from bridgehead.core.tracking import Step
-from tests.inbound.receiving import LOOPBACK, USERS, dialogue, organization, receiving
+from tests.inbound.receiving import HASHER, LOOPBACK, USERS, dialogue, organization, receiving
 from tests.inbound.saying import ENVELOPE, MAIL, RCPT, certificate, changed, until
 
 # Policy and limits
@@ -164,6 +164,32 @@ async def test_each_mail_looks_at_the_client_anew() -> None:
         found.apply(organization(virtual_server=changed(connection=control)))
         assert (await client.say(MAIL))[:9] == "554 5.7.1"
         assert await client.rest() == b""
+
+
+CHANGED_ACCOUNTS = {
+    "removed": ServerAuthentication(users={}, without_tls=True),
+    "with another password": ServerAuthentication(users={"user": HASHER.hash("other")}, without_tls=True),
+    "none are taken any more": None,
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_ACCOUNTS)
+async def test_a_session_does_not_outlive_its_account(name: str) -> None:
+    async with receiving() as found, dialogue(found.port) as client:
+        await client.say(b"AUTH PLAIN AHVzZXIAc2VjcmV0")
+        found.apply(organization(virtual_server=changed(authentication=CHANGED_ACCOUNTS[name])))
+        await client.say(MAIL)
+        assert (await client.say(b"RCPT TO:<x@elsewhere.example>"))[:9] == "550 5.7.1"
+        await client.say(b"RSET")
+        assert (await client.say(b"AUTH PLAIN AHVzZXIAc2VjcmV0"))[:3] in {"535", "502"}, "it may log in anew"
+
+
+async def test_a_session_whose_account_stays_goes_on_after_a_reload() -> None:
+    async with receiving() as found, dialogue(found.port) as client:
+        await client.say(b"AUTH PLAIN AHVzZXIAc2VjcmV0")
+        found.apply(organization(virtual_server=changed(fqdn="other.contoso.com")))
+        await client.say(MAIL)
+        assert (await client.say(b"RCPT TO:<x@elsewhere.example>"))[:9] == "250 2.1.5"
 
 
 async def test_a_connection_to_a_virtual_server_that_is_gone_is_cut() -> None:

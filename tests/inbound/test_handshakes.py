@@ -51,6 +51,15 @@ def test_there_is_room_for_so_many_of_one_client_and_so_many_in_all(
     assert handshakes.begin("192.0.2.3")
 
 
+def test_an_ipv6_network_counts_as_one_client(handshakes: Handshakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has one address of a /64 has all of them."""
+    monkeypatch.setattr(module, "HANDSHAKES_PER_CLIENT_MAX", 2)
+    begun = [handshakes.begin(client) for client in ("2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1")]
+    assert begun == [True, True, False, True]
+    handshakes.end("2001:db8::2")
+    assert handshakes.begin("2001:db8::3")
+
+
 def test_who_is_refused_or_gone_is_not_remembered(handshakes: Handshakes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HANDSHAKES_MAX", 0)
     for number in range(100):

@@ -7,9 +7,10 @@ import socket
 
 import pytest
 
+from bridgehead.core.organization import ClientList, RelayRestrictions
 from bridgehead.inbound.listener import Door
-from tests.inbound.receiving import KEY, dialogue, receiving
-from tests.inbound.saying import ENVELOPE, MAIL, until
+from tests.inbound.receiving import KEY, dialogue, organization, receiving
+from tests.inbound.saying import ENVELOPE, MAIL, changed, until
 
 
 async def test_drain_ends_idle_sessions_and_waits_for_messages() -> None:
@@ -64,3 +65,30 @@ async def test_a_drained_server_without_sessions_is_done_at_once() -> None:
     async with receiving() as found, asyncio.timeout(1):
         await found.server.drain(60)
         assert found.server.doors == frozenset()
+
+
+class SlowNames:
+    """Answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.answer = asyncio.Event()
+
+    async def verified_names(self, address: str) -> tuple[str, ...]:
+        self.asked.set()
+        await self.answer.wait()
+        return ()
+
+
+async def test_a_session_that_still_waits_for_its_names_ends_without_a_defect(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names = SlowNames()
+    relay = RelayRestrictions(clients=ClientList(domains=("*.trusted.example",)))
+    configuration = organization(virtual_server=changed(relay=relay))
+    async with receiving(configuration, names=names) as found, dialogue(found.port, greeted=False) as client:
+        await names.asked.wait()
+        await found.server.drain(5)
+        names.answer.set()
+        assert await client.rest() == b"421 4.3.2 Service is closing, try again later\r\n"
+    assert caplog.records == []

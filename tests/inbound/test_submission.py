@@ -22,17 +22,21 @@ from bridgehead.inbound.submission import SubmissionRate, SubmissionServer
 from bridgehead.inbound.submission_client import Answer, Submission, submit
 from bridgehead.spool.contract import BODY_IN_ROW_MAX
 from tests.inbound.receiving import Receiving, organization, receiving, server
+from tests.inbound.saying import until
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 TO = Submission(("b@contoso.com",))
 
 
 @asynccontextmanager
-async def submitting(folder: Path, size_max: int = 0) -> AsyncIterator[tuple[Receiving, Path]]:
+async def submitting(
+    folder: Path, size_max: int = 0, recipients_max: int = 3, *, manual: bool = False
+) -> AsyncIterator[tuple[Receiving, Path]]:
     """A server that listens on a socket in `folder`."""
     path = folder / "submit.sock"
-    limits = MessageLimits(size_max=size_max, recipients_max=3)
-    async with receiving(organization(virtual_server=replace(server(), messages=limits))) as found:
+    limits = MessageLimits(size_max=size_max, recipients_max=recipients_max)
+    configuration = organization(virtual_server=replace(server(), messages=limits))
+    async with receiving(configuration, manual=manual) as found:
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         bound.bind(str(path))
         bound.listen()
@@ -152,6 +156,32 @@ async def test_a_client_that_hangs_up_leaves_nothing(tmp_path: Path) -> None:
             connection.sendall(b"\0\0\0\x20")
         await asyncio.sleep(0.01)
         assert found.messages == []
+
+
+async def test_without_a_limit_any_number_of_recipients_is_taken(tmp_path: Path) -> None:
+    async with submitting(tmp_path, recipients_max=0) as (found, path):
+        answer = await sent(path, Submission(("a@b.example",) * 5), b"x: y\r\n")
+        assert answer.queue_id
+        assert (await sent(path, Submission(()), b"x: y\r\n")).error == "No recipients"
+        assert len(found.messages) == 1
+
+
+async def test_what_stands_behind_the_end_changes_nothing(tmp_path: Path) -> None:
+    """Who hears of a failure sends again: of a message that is being committed that would be a second copy."""
+    async with submitting(tmp_path, manual=True) as (found, path):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        request = msgspec.json.encode(TO)
+        writer.write(len(request).to_bytes(4, "big") + request + b"\0\0\0\x06x: y\r\n" + b"\0\0\0\0")
+        await until(lambda: bool(found.spool._waiting))
+        writer.write(b"\0\0\0\x06x: y\r\n" + b"\xff" * 100)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+        found.spool.commit()
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert msgspec.json.decode(answer[4:], type=Answer).queue_id
+        assert len(found.messages) == 1
+        writer.close()
 
 
 def test_the_rate_is_counted_by_uid_and_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,9 +259,20 @@ class Conversation:
             virtual_server = in_force.organization.virtual_server(self._key)
         except KeyError:
             return
+        if not self._is_account_unchanged(virtual_server):
+            self._client = replace(self._client, user="")
+            self.engine.is_authenticated = False
         self._in_force, self._virtual_server = in_force, virtual_server
         self._origin = None
         self.engine.offer = self._offer()
+
+    def _is_account_unchanged(self, changed: VirtualServer) -> bool:
+        """Whether name and password of this session are still good: a stolen account must not go on for hours."""
+        before, after = self._virtual_server.authentication, changed.authentication
+        user = self._client.user
+        if not user or before is None:
+            return True
+        return after is not None and after.users.get(user) == before.users.get(user)
 
     def _offer(self) -> Offer:
         virtual_server = self._virtual_server

@@ -14,13 +14,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridgehead.inbound.guesses import places
 from bridgehead.net.tls import describe_error
 
 HANDSHAKE_SECONDS: Final = 20.0
 """A handshake takes two round trips; RFC 5321 knows no time limit for it."""
 HANDSHAKES_MAX: Final = 1_000
 HANDSHAKES_PER_CLIENT_MAX: Final = 100
-"""Of one client address: more at once than any honest one begins, few enough to leave room for others."""
+"""Of an IPv4 address or an IPv6 /64: more at once than an honest client begins, few enough to leave room for others."""
 SUMMARY_SECONDS: Final = 60.0
 """Between two log lines about failed handshakes of one virtual server."""
 CLIENTS_MAX: Final = 1_000
@@ -52,6 +53,7 @@ class Handshakes:
 
     def begin(self, client: str) -> bool:
         """Whether there is room for one more of this client; if so it is counted until `end`."""
+        client, _ = places(client)
         if self._total >= HANDSHAKES_MAX or self._under_way[client] >= HANDSHAKES_PER_CLIENT_MAX:
             return False
         self._total += 1
@@ -60,6 +62,7 @@ class Handshakes:
 
     def end(self, client: str) -> None:
         """One has come to its end, good or bad."""
+        client, _ = places(client)
         self._total -= 1
         self._under_way[client] -= 1
         if not self._under_way[client]:

@@ -217,7 +217,8 @@ class Session(asyncio.Protocol):
             return ()
 
     def _open(self, names: tuple[str, ...] | None) -> None:
-        self._conversation.open(names)
+        if not self._conversation.engine.is_closed:  # else it was told to end while it waited for what it asked
+            self._conversation.open(names)
         self._resume()
 
     def _refuse_session(self) -> None:

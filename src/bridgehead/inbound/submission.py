@@ -143,7 +143,9 @@ class _Connection(asyncio.Protocol):
             self._answer(Answer(error="Too many submissions at once", status=TEMPORARY_FAILURE))
 
     def data_received(self, data: bytes) -> None:
-        """Take what is there."""
+        """Take what is there; behind the end of the message nothing is."""
+        if self._is_committing:
+            return
         self._buffer.receive(data)
         try:
             while self._transport is not None and self._take():
@@ -230,8 +232,10 @@ class _Connection(asyncio.Protocol):
             raise _RefusedError(refusals.NO_STORAGE.text, TEMPORARY_FAILURE)
         origin = self._origin()
         server = origin.virtual_server
-        if not 0 < len(submission.recipients) <= server.messages.recipients_max:
-            raise _RefusedError(f"There must be 1 to {server.messages.recipients_max} recipients")
+        if not submission.recipients:
+            raise _RefusedError("No recipients")
+        if 0 < server.messages.recipients_max < len(submission.recipients):
+            raise _RefusedError(f"More than {server.messages.recipients_max} recipients")
         if not _has_good_options(submission):
             raise _RefusedError("notify, ret or envid is not one of RFC 3461")
         own = f"{origin.client.user}@{server.fqdn}"
