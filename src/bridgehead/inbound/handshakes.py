@@ -21,7 +21,7 @@ HANDSHAKE_SECONDS: Final = 20.0
 """A handshake takes two round trips; RFC 5321 knows no time limit for it."""
 HANDSHAKES_MAX: Final = 1_000
 HANDSHAKES_PER_CLIENT_MAX: Final = 100
-"""Of an IPv4 address or an IPv6 /64: more at once than an honest client begins, few enough to leave room for others."""
+"""Of an IPv4 address or an IPv6 /64: more than an honest client begins, few enough to leave room for others."""
 SUMMARY_SECONDS: Final = 60.0
 """Between two log lines about failed handshakes of one virtual server."""
 CLIENTS_MAX: Final = 1_000
