@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.entry import Attempt, Entry, Part
 from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
+from bridgehead.outbound.loader import READ_AT_ONCE
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.queues import Queues
 from bridgehead.outbound.recorder import Recorder, Records
@@ -365,3 +367,24 @@ async def test_a_clock_that_is_set_back_delays_no_sweep(tmp_path: Path) -> None:
         post.arrive("bob@fabrikam.com")
         assert await post.passes(SWEEP_SECONDS) == []
         assert await post.passes(NOTICE + SWEEP_SECONDS) == [Step.DSN]
+
+
+async def test_late_mail_by_the_thousand_keeps_nothing_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(message_id: MessageId) -> StoredMessage:
+        return message(message_id, sender="")
+
+    async with running(Post(tmp_path)) as post:
+        for _ in range(5 * READ_AT_ONCE):
+            post.arrive("bob@fabrikam.com", sender="")
+        await post.settle()
+        monkeypatch.setattr(post.spool, "load", at_once)
+        post.clock.now += NOTICE + SWEEP_SECONDS
+        post.steady.now += NOTICE + SWEEP_SECONDS
+        post.aging.sweep()
+        seen = [0]
+        while len(post.read_ids) < 5 * READ_AT_ONCE:
+            await asyncio.sleep(0)
+            seen.append(len(post.read_ids))
+        assert max(after - before for before, after in pairwise(seen)) == READ_AT_ONCE

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -14,7 +15,7 @@ from bridgehead.core.envelope import MessageId
 from bridgehead.core.recipient_state import Hold
 from bridgehead.outbound.entry import Attempt, Entry, Part
 from bridgehead.outbound.index import Index
-from bridgehead.outbound.loader import EXAMINED_AT_ONCE, LOADERS, UNREADABLE_SECONDS, Loader
+from bridgehead.outbound.loader import LOADERS, READ_AT_ONCE, UNREADABLE_SECONDS, Loader
 from bridgehead.outbound.queue import Queue
 from bridgehead.spool.contract import Insert, StoredMessage
 from bridgehead.spool.memory import MemorySpool
@@ -183,7 +184,7 @@ async def test_a_backlog_is_examined_without_keeping_others_waiting(monkeypatch:
 
     async with room() as here:
         monkeypatch.setattr(here.disk, "load", at_once)
-        numbers = range(1, 5 * EXAMINED_AT_ONCE + 1)
+        numbers = range(1, 5 * READ_AT_ONCE + 1)
         here.put(*numbers)
         for number in numbers:
             here.queue.waiting.add_ready(MessageId(number))
@@ -193,7 +194,26 @@ async def test_a_backlog_is_examined_without_keeping_others_waiting(monkeypatch:
             await asyncio.sleep(0)
             seen.append(len(here.examined))
             assert len(here.queue.waiting) + len(here.examined) == len(numbers)  # none is ever between two places
-        assert seen[-4:] == [EXAMINED_AT_ONCE * turn for turn in (2, 3, 4, 5)]
+        assert seen[-4:] == [READ_AT_ONCE * turn for turn in (2, 3, 4, 5)]
+
+
+async def test_a_backlog_is_loaded_without_keeping_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a changed configuration releases what was held for credentials."""
+
+    async def at_once(message_id: MessageId) -> StoredMessage:
+        return message(message_id)
+
+    async with room() as here:
+        monkeypatch.setattr(here.disk, "load", at_once)
+        numbers = range(1, 5 * LOADERS * READ_AT_ONCE + 1)
+        here.put(*numbers)
+        for number in numbers:
+            here.load(MessageId(number))
+        seen = [0]
+        while len(here.loaded) < len(numbers):
+            await asyncio.sleep(0)
+            seen.append(len(here.loaded))
+        assert max(after - before for before, after in pairwise(seen)) <= LOADERS * READ_AT_ONCE
 
 
 async def test_a_broken_message_does_not_stop_the_examination() -> None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from bridgehead.core.envelope import MessageId
 from bridgehead.core.organization import NoMatch
 from bridgehead.core.recipient_state import Hold
 from bridgehead.core.statistics import DeliveryCount
 from bridgehead.core.tracking import Step
 from bridgehead.outbound.listing import EVERYTHING, QueueState, Selection, rows_without_server
+from bridgehead.outbound.loader import READ_AT_ONCE
 from bridgehead.outbound.operations import Affected, Operations, Verb
+from bridgehead.spool.contract import Body, Insert, StoredMessage
 from tests.outbound.fake_channel import LATER, LOGIN, OK, REFUSED
 from tests.outbound.post_office import DAY, HOUR, MINUTE, PostOffice, connector, disabled, organization, without
 
 NATIVE = organization()
 ISP = organization(connector("ISP", "*"))
+BODY = Body(6, b"x: y\r\n")
 BOTH = organization(connector("Partner", "fabrikam.com"), connector("Internet", "*"))
 
 
@@ -260,3 +266,32 @@ async def test_a_dry_run_of_release_counts_held_mail_alone(tmp_path: Path) -> No
         await stuck(office)
         await operations(office).perform(Verb.HOLD, Selection(sender=""))
         assert await operations(office).count(EVERYTHING, Verb.RELEASE) == Affected(1, 1)
+
+
+async def test_a_large_backlog_is_listed_and_changed_without_keeping_others_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        office.dialer.hosts["ISP"] = REFUSED
+        for _ in range(5 * READ_AT_ONCE):
+            await office.commit(Insert(office.ids.next(office.clock.now), office.envelope(["bob@x.example"]), BODY))
+        office.restart()
+        rows = {
+            entry.message_id: StoredMessage(entry.message_id, entry.envelope, BODY)
+            for entry in office.spool.recover()
+        }
+        read: list[int] = []
+
+        async def at_once(message_id: MessageId) -> StoredMessage:
+            read.append(message_id)
+            return rows[message_id]
+
+        monkeypatch.setattr(office.spool, "load", at_once)
+        async with asyncio.TaskGroup() as tasks:
+            counting = tasks.create_task(operations(office).count(EVERYTHING))
+            seen = [0]
+            while not counting.done():
+                await asyncio.sleep(0)
+                seen.append(len(read))
+        assert counting.result().messages == 5 * READ_AT_ONCE
+        assert max(after - before for before, after in pairwise(seen)) <= READ_AT_ONCE

@@ -27,6 +27,7 @@ from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.entry import Attempt, Entry
 from bridgehead.outbound.index import Index
+from bridgehead.outbound.loader import READ_AT_ONCE
 from bridgehead.outbound.placement import unsettled
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.recorder import Recorder
@@ -142,12 +143,16 @@ class Aging:
             self._ahead_before = MessageId(newest + 1)
 
     async def run(self) -> None:
-        """Look at what the sweeps found, one message after the other."""
+        """Look at what the sweeps found, one message after the other, and let mail flow meanwhile."""
+        looked = 0
         while True:
             while not self._looks:
                 self._look_due.clear()
                 await self._look_due.wait()
             await self._look(self._looks.popleft())
+            looked += 1
+            if looked % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _look(self, message_id: MessageId) -> None:
         for entry, queue in self._post.index.entries_of(message_id):

@@ -22,8 +22,8 @@ log: Final = logging.getLogger(__name__)
 
 LOADERS: Final = 4
 """Messages read for sending at the same time."""
-EXAMINED_AT_ONCE: Final = 20
-"""Messages routed anew before others get their turn, a millisecond: a small message is read without any wait."""
+READ_AT_ONCE: Final = 20
+"""Messages read, and seen to, before others get their turn: a small message is read without any wait."""
 UNREADABLE_SECONDS: Final = 60.0
 """When a message that could not be read is tried again."""
 
@@ -75,6 +75,7 @@ class Loader:
         return Attempt(entry, message, ())
 
     async def _load_wanted(self) -> None:
+        read = 0
         while True:
             while not self._wanted:
                 self._is_wanted.clear()
@@ -85,6 +86,9 @@ class Loader:
                 loaded(queue, attempt)
             elif gone is not None:
                 gone()
+            read += 1
+            if read % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _examine(self) -> None:
         """One message after the other: the configuration changed, mail must still flow meanwhile."""
@@ -100,5 +104,5 @@ class Loader:
                 if attempt is not None:
                     self._finish(queue, attempt)
                 examined += 1
-                if examined % EXAMINED_AT_ONCE == 0:
+                if examined % READ_AT_ONCE == 0:
                     await asyncio.sleep(0)

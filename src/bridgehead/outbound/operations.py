@@ -30,6 +30,7 @@ from bridgehead.outbound.listing import (
     why_held,
     words_of,
 )
+from bridgehead.outbound.loader import READ_AT_ONCE
 from bridgehead.outbound.placement import ORDERED, RETURNED
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.statistics import state_of_entry
@@ -180,7 +181,9 @@ class Operations:
 
     async def _messages(self, selection: Selection) -> AsyncIterator[tuple[StoredMessage, Entry, Queue]]:
         """Every entry that may be meant, with its message, in order of arrival."""
-        for message_id in self._candidates(selection):
+        for number, message_id in enumerate(self._candidates(selection), 1):
+            if number % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a backlog may hold a million, and mail must flow meanwhile
             found = [
                 (entry, queue)
                 for entry, queue in self._dispatcher.index.entries_of(message_id)
