@@ -134,18 +134,31 @@ _domains = st.lists(_labels, min_size=1, max_size=4).map(".".join)
 _patterns = st.one_of(st.just("*"), _domains, _domains.map("*.{}".format))
 
 
-@given(st.lists(_patterns, max_size=12), _domains)
+@given(st.lists(_patterns, max_size=12), _domains | st.sampled_from(("", "[192.0.2.1]")))
 def test_index_finds_what_covers_finds_most_specific_first(patterns: list[str], domain: str) -> None:
-    index = PatternIndex((pattern, (pattern, number)) for number, pattern in enumerate(patterns))
+    index = PatternIndex((pattern, number) for number, pattern in enumerate(patterns))
 
-    covering = [(pattern, number) for number, pattern in enumerate(patterns) if covers(pattern, domain)]
-    covering.sort(key=lambda value: specificity(value[0]), reverse=True)
-    levels = index.levels(domain)
-    assert [value for level in levels for value in level] == covering
-    assert len(levels) == len({pattern for pattern, _ in covering})
-    assert index.best(domain) == (covering[0] if covering else None)
+    covering = sorted({pattern for pattern in patterns if covers(pattern, domain)}, key=specificity, reverse=True)
+    levels = list(index.levels(domain))
+    assert levels == [
+        (pattern, tuple(number for number, found in enumerate(patterns) if found == pattern)) for pattern in covering
+    ]
+    assert index.find(domain) == (levels[0] if levels else None)
+    assert index.best(domain) == (levels[0][1][0] if levels else None)
     assert bool(index) is bool(patterns)
-    assert pickle.loads(pickle.dumps(index)).levels(domain) == levels
+    assert list(pickle.loads(pickle.dumps(index)).levels(domain)) == levels
+
+
+def test_patterns_with_the_same_values_share_them() -> None:
+    one, other = object(), object()
+    index = PatternIndex((("a.org", one), ("*.b.org", one), ("c.org", one), ("c.org", other)))
+
+    first, second, third = (index.find(domain) for domain in ("a.org", "x.b.org", "c.org"))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first[1] is second[1]
+    assert third[1] == (one, other)
 
 
 @given(_patterns, _patterns, _domains)

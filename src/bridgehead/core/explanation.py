@@ -18,11 +18,10 @@ from bridgehead.core.address import Mailbox, PathFault, parse_forward_path
 from bridgehead.core.client import STRANGER, Client, client_at
 from bridgehead.core.error import ConfigurationError
 from bridgehead.core.link_state import ALL_UP, LinkState
-from bridgehead.core.organization import Connector, ListMode, Organization, Security, ServedSpace, SmartHost
+from bridgehead.core.organization import Connector, ListMode, Organization, Security, SmartHost
 from bridgehead.core.policy import Admission, Admitted, Refused, admit, recipient_fault
 from bridgehead.core.routing import (
     SMART_HOSTS,
-    Considered,
     Decision,
     Here,
     MessageProperties,
@@ -329,30 +328,33 @@ def _connectors(
 ) -> tuple[ConnectorExplanation, ...]:
     """Every connector, in the order of the configuration."""
     visited = {record.connector: record for record in decision.considered}
-    covering: dict[str, ServedSpace] = {}
-    for level in organization.served_spaces.levels(domain):
+    covering: dict[str, tuple[str, int]] = {}
+    for pattern, level in organization.served_spaces.levels(domain):
         for space in level:
-            covering.setdefault(space.connector.name, space)
+            covering.setdefault(space.name, (pattern, space.cost))
     unvisited = Unvisited.LESS_SPECIFIC if visited else Unvisited.NOT_ASKED
     explanations = []
     for connector in organization.connectors:
         record, covered_by = visited.get(connector.name), covering.get(connector.name)
         rule = record.rule if record else unvisited if covered_by else Unvisited.NOT_COVERED
+        by = (record.pattern, record.cost) if record else covered_by or ("", 0)
         since = links.down.get(connector.name, 0.0)
-        explanations.append(_connector(connector, rule, record or covered_by, domain, since))
+        explanations.append(_connector(connector, rule, by, domain, since))
     return tuple(explanations)
 
 
 def _connector(
-    connector: Connector, rule: Rule | Unvisited, space: Considered | ServedSpace | None, domain: str, since: float
+    connector: Connector, rule: Rule | Unvisited, by: tuple[str, int], domain: str, since: float
 ) -> ConnectorExplanation:
+    """`by` is the pattern and the cost of its address space."""
+    pattern, cost = by
     return ConnectorExplanation(
         name=connector.name,
         is_kept=rule is Rule.KEPT,
         rule=rule,
         reason=_RULES[rule],
-        pattern=space.pattern if space else "",
-        cost=space.cost if space else 0,
+        pattern=pattern,
+        cost=cost,
         next_hop=_next_hop_of(connector, domain),
         down_since=since,
     )

@@ -9,7 +9,7 @@ of its identity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from bridgehead.core.network_set import NetworkSet
 from bridgehead.core.pattern import PatternIndex, SenderSet
+from bridgehead.core.served_space import ServedSpace, served_spaces
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -331,16 +332,10 @@ class Connector:
     limits: ConnectorLimits = ConnectorLimits()
     note: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class ServedSpace:
-    """One address space of one connector, as routing finds it by domain."""
-
-    pattern: str
-    cost: int
-    connector: Connector
-    bridgeheads: Mapping[str, tuple[str, ...]]
-    """Name of a server -> the connector's bridgeheads there, by key."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes every message, wherever it comes from."""
+        return self.enabled and self.scope is Scope.ORGANIZATION and self.restrictions.is_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +403,7 @@ class Organization:
         index = object.__setattr__
         index(self, "_virtual_servers", {found.key: found for found in self.virtual_servers})
         index(self, "_connectors", {found.name: found for found in self.connectors})
-        index(self, "served_spaces", PatternIndex(self._spaces()))
+        index(self, "served_spaces", PatternIndex(served_spaces(self.connectors, self._virtual_servers)))
         index(self, "accepted_domain_index", PatternIndex((found.pattern, found) for found in self.accepted_domains))
 
     def virtual_server(self, key: str) -> VirtualServer:
@@ -418,19 +413,6 @@ class Organization:
     def connector(self, name: str) -> Connector | None:
         """The connector with this name, or `None` (it may have left the file while mail waited)."""
         return self._connectors.get(name)
-
-    def _spaces(self) -> Iterator[tuple[str, ServedSpace]]:
-        """Every pattern of every connector once, at its lowest cost."""
-        for connector in self.connectors:
-            bridgeheads: dict[str, tuple[str, ...]] = {}
-            for key in connector.bridgeheads:
-                server = self._virtual_servers[key].server if key in self._virtual_servers else ""
-                bridgeheads[server] = (*bridgeheads.get(server, ()), key)
-            costs: dict[str, int] = {}
-            for space in connector.address_spaces:
-                costs[space.pattern] = min(space.cost, costs.get(space.pattern, space.cost))
-            for pattern, cost in costs.items():
-                yield pattern, ServedSpace(pattern, cost, connector, bridgeheads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ alone). Exact is more specific than a wildcard, a longer suffix more than a shor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 from bridgehead.core.address import normalise_domain, parse_mailbox, recipient_key
@@ -77,42 +77,71 @@ def is_whole_top_level(pattern: str) -> bool:
 class PatternIndex(Generic[T]):
     """Finds the values of all patterns that cover a domain; its cost grows with the labels of the domain alone.
 
-    Built once, never changed.
+    Built once, never changed. A look-up in a large index waits for memory, not for the processor: so patterns with
+    the very same values share one tuple, a name of a length that no pattern has is not looked for, and the next
+    pattern is looked for only when it is asked for.
     """
 
-    __slots__ = ("_any", "_exact", "_suffixes")
+    __slots__ = ("_any", "_exact", "_exact_dots", "_suffix_dots", "_suffixes")
 
     def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
         """Take patterns in normal form with their values; values of one pattern keep their order."""
         collected: dict[str, list[T]] = {}
         for pattern, value in entries:
             collected.setdefault(pattern, []).append(value)
-        by_pattern = {pattern: tuple(values) for pattern, values in collected.items()}
+        shared: dict[tuple[int, ...], tuple[T, ...]] = {}
+        by_pattern = {
+            pattern: shared.setdefault(tuple(map(id, values)), tuple(values)) for pattern, values in collected.items()
+        }
         self._any = by_pattern.pop(ANY, ())
         self._suffixes = {pattern[2:]: found for pattern, found in by_pattern.items() if pattern.startswith("*.")}
         self._exact = {pattern: found for pattern, found in by_pattern.items() if not pattern.startswith("*.")}
+        self._suffix_dots = frozenset(name.count(".") for name in self._suffixes)
+        self._exact_dots = frozenset(name.count(".") for name in self._exact)
 
-    def levels(self, domain: str) -> list[tuple[T, ...]]:
-        """The values that cover `domain`, most specific pattern first; one tuple a pattern, none is empty."""
-        found = []
-        values = self._exact.get(domain)
-        if values is not None:
-            found.append(values)
-        if self._suffixes:
-            suffix = domain  # a literal ends with "]", so no suffix of it is found
-            while suffix:
-                values = self._suffixes.get(suffix)
-                if values is not None:
-                    found.append(values)
-                suffix = suffix.partition(".")[2]
-        if self._any:
-            found.append(self._any)
-        return found
+    def find(self, domain: str) -> tuple[str, tuple[T, ...]] | None:
+        """The most specific pattern that covers `domain`, and its values, of which there is one at least."""
+        dots = domain.count(".")
+        if dots in self._exact_dots:
+            values = self._exact.get(domain)
+            if values is not None:
+                return domain, values
+        return self._find_suffix(domain, dots)
+
+    def find_wider(self, pattern: str) -> tuple[str, tuple[T, ...]] | None:
+        """The next less specific pattern that covers the same domain, after one that was found."""
+        if pattern == ANY:
+            return None
+        name = pattern[2:].partition(".")[2] if pattern.startswith("*.") else pattern
+        return self._find_suffix(name, name.count("."))
+
+    def levels(self, domain: str) -> Iterator[tuple[str, tuple[T, ...]]]:
+        """All patterns that cover `domain` with their values, most specific first."""
+        found = self.find(domain)
+        while found is not None:
+            yield found
+            found = self.find_wider(found[0])
 
     def best(self, domain: str) -> T | None:
         """The first value of the most specific pattern that covers `domain`."""
-        levels = self.levels(domain) if self else None
-        return levels[0][0] if levels else None
+        found = self.find(domain)
+        return None if found is None else found[1][0]
+
+    def _find_suffix(self, name: str, dots: int) -> tuple[str, tuple[T, ...]] | None:
+        """The longest suffix of `name` that a wildcard stands before; a literal ends with "]", so none of it is."""
+        wanted = self._suffix_dots
+        start = 0
+        while wanted:
+            if dots in wanted:
+                suffix = name[start:]
+                values = self._suffixes.get(suffix)
+                if values is not None:
+                    return f"*.{suffix}", values
+            if not dots:
+                break
+            start = name.find(".", start) + 1
+            dots -= 1
+        return (ANY, self._any) if self._any else None
 
     def __bool__(self) -> bool:
         return bool(self._any or self._suffixes or self._exact)
@@ -136,6 +165,6 @@ class SenderSet:
         mailbox = parse_mailbox(sender)
         if mailbox is None:
             return False
-        return bool(self._domains.levels(mailbox.domain)) or (
+        return self._domains.find(mailbox.domain) is not None or (
             recipient_key(sender, mailbox.domain) in self._addresses
         )

@@ -30,9 +30,9 @@ from bridgehead.core.organization import (
     NoMatch,
     Organization,
     Scope,
-    ServedSpace,
 )
 from bridgehead.core.reply import Reply
+from bridgehead.core.served_space import ServedSpace
 
 SMART_HOSTS: Final = "smart-hosts"
 """Next hop of a route that hands mail to the smart hosts of its connector, or of its virtual server."""
@@ -187,11 +187,16 @@ def route(
         if settled is not None:
             return Decision(settled)
     considered: list[Considered] = []
-    for level in organization.served_spaces.levels(domain):
-        eligible = _eligible(level, message, here, considered)
+    spaces = organization.served_spaces
+    found = spaces.find(domain)
+    while found is not None:
+        pattern, level = found
+        eligible = _eligible(pattern, level, message, here, considered)
         if eligible:
-            result = _by_connector(eligible, domain, here, link_state, considered)
+            tied = _narrow(pattern, eligible, here.server, link_state, considered)
+            result = _by_connectors(tied, domain, here.server, link_state)
             return Decision(result, tuple(considered))
+        found = spaces.find_wider(pattern)
     return Decision(_without_connector(accepted, domain, here, organization, considered), tuple(considered))
 
 
@@ -228,16 +233,20 @@ def _by_accepted_domain(accepted: AcceptedDomain, recipient: Addressed, here: He
 
 
 def _eligible(
-    level: Sequence[ServedSpace], message: MessageProperties, here: Here, considered: list[Considered]
+    pattern: str,
+    level: Sequence[ServedSpace],
+    message: MessageProperties,
+    here: Here,
+    considered: list[Considered],
 ) -> list[ServedSpace]:
     """Rule 2 for the address spaces of one pattern."""
     eligible = []
     for space in level:
-        rule = _drops(space.connector, message, here)
+        rule = None if space.is_open else _drops(space.connector, message, here)
         if rule is None:
             eligible.append(space)
-        elif not any(record.connector == space.connector.name for record in considered):
-            considered.append(Considered(space.connector.name, space.pattern, space.cost, rule))
+        elif not any(record.connector == space.name for record in considered):
+            considered.append(Considered(space.name, pattern, space.cost, rule))
     return eligible
 
 
@@ -256,44 +265,49 @@ def _drops(connector: Connector, message: MessageProperties, here: Here) -> Rule
     return None
 
 
-def _by_connector(
-    eligible: list[ServedSpace], domain: str, here: Here, link_state: LinkState, considered: list[Considered]
-) -> Result:
-    """Rules 3 and 4 for the connectors of the most specific pattern."""
-    tied = _narrow(eligible, here.server, link_state, considered)
+def _narrow(
+    pattern: str, eligible: list[ServedSpace], server: str, link_state: LinkState, considered: list[Considered]
+) -> list[ServedSpace]:
+    """Rules 3 and 4 for the most specific pattern: those that tie, reachable from this server, as up as any, at the
+    lowest cost. All are recorded."""
+    local = [space for space in eligible if server in space.bridgeheads]
+    if len(local) < len(eligible):
+        remote = [(space, Rule.REMOTE) for space in eligible if server not in space.bridgeheads]
+        _record(pattern, remote, considered)
+    tied = local if len(local) < 2 else _cheapest(pattern, local, link_state, considered)
+    for space in tied:
+        considered.append(Considered(space.name, pattern, space.cost, Rule.KEPT))  # noqa: PERF401  # shorter so
+    return tied
+
+
+def _cheapest(
+    pattern: str, local: list[ServedSpace], link_state: LinkState, considered: list[Considered]
+) -> list[ServedSpace]:
+    """Of several at hand those that are as up as any, and of these the ones at the lowest cost."""
+    standings = [(space, _standing(space.name, link_state)) for space in local]
+    best = min((standing for _, standing in standings), key=_STANDINGS.index)
+    _record(pattern, [(space, standing) for space, standing in standings if standing is not best], considered)
+    alive = [space for space, standing in standings if standing is best]
+    cost = min(space.cost for space in alive)
+    _record(pattern, [(space, Rule.COSTLIER) for space in alive if space.cost != cost], considered)
+    return [space for space in alive if space.cost == cost]
+
+
+def _record(pattern: str, dropped: list[tuple[ServedSpace, Rule]], considered: list[Considered]) -> None:
+    considered.extend([Considered(space.name, pattern, space.cost, rule) for space, rule in dropped])
+
+
+def _by_connectors(tied: list[ServedSpace], domain: str, server: str, link_state: LinkState) -> Result:
+    """The way out by every connector that ties."""
     if not tied:
         return Unroutable(NO_ROUTE)
     routes = []
     for space in tied:
-        connector = space.connector
-        considered.append(Considered(connector.name, space.pattern, space.cost, Rule.KEPT))
-        next_hop = SMART_HOSTS if connector.smart_hosts else domain
-        for bridgehead in space.bridgeheads[here.server]:
-            routes.append(Route(connector.name, bridgehead, next_hop, space.cost))  # noqa: PERF401  # shorter so
-    is_down = tied[0].connector.name in link_state.down  # then all are, or they would not have been kept
+        next_hop = SMART_HOSTS if space.has_smart_hosts else domain
+        for bridgehead in space.bridgeheads[server]:
+            routes.append(Route(space.name, bridgehead, next_hop, space.cost))  # noqa: PERF401  # shorter so
+    is_down = tied[0].name in link_state.down  # then all are, or they would not have been kept
     return Unreachable(tuple(routes)) if is_down else Routed(tuple(routes))
-
-
-def _narrow(
-    eligible: list[ServedSpace], server: str, link_state: LinkState, considered: list[Considered]
-) -> list[ServedSpace]:
-    """Those that tie: reachable from this server, as up as any, at the lowest cost. The others are recorded."""
-    local = [space for space in eligible if server in space.bridgeheads]
-    if len(local) < len(eligible):
-        _drop([(space, Rule.REMOTE) for space in eligible if server not in space.bridgeheads], considered)
-    if len(local) < 2:
-        return local
-    standings = [(space, _standing(space.connector.name, link_state)) for space in local]
-    best = min((standing for _, standing in standings), key=_STANDINGS.index)
-    _drop([(space, standing) for space, standing in standings if standing is not best], considered)
-    alive = [space for space, standing in standings if standing is best]
-    cost = min(space.cost for space in alive)
-    _drop([(space, Rule.COSTLIER) for space in alive if space.cost != cost], considered)
-    return [space for space in alive if space.cost == cost]
-
-
-def _drop(dropped: list[tuple[ServedSpace, Rule]], considered: list[Considered]) -> None:
-    considered.extend([Considered(s.connector.name, s.pattern, s.cost, rule) for s, rule in dropped])
 
 
 _STANDINGS: Final = (Rule.KEPT, Rule.SUSPECT, Rule.DOWN)

@@ -17,7 +17,6 @@ from bridgehead.core.organization import (
     Connector,
     Node,
     Organization,
-    ServedSpace,
     TlsLevel,
     VirtualServer,
 )
@@ -99,7 +98,7 @@ def _warn_of_mechanisms(virtual_server: VirtualServer, path: Path, report: Repor
 def _warn_of_domain(domain: AcceptedDomain, path: Path, organization: Organization, report: Report) -> None:
     if is_whole_top_level(domain.pattern):
         report.warning((*path, "domain"), "a whole top-level domain: mail for all of it is taken from anyone")
-    is_served = any(space.pattern != ANY for space in _spaces(domain.pattern, organization))
+    is_served = any(pattern != ANY for pattern, _ in _covering(domain.pattern, organization))
     if domain.deliver is None and not is_served:
         text = 'its mail has no place of its own: neither deliver nor a connector narrower than "*" takes it'
         report.warning((*path, "domain"), text, depends_on=(*path, "deliver"))
@@ -120,20 +119,20 @@ def _warn_of_leaks(connector: Connector, path: Path, organization: Organization,
     if connector.restrictions.is_open:
         return
     for pattern in _patterns(connector):
-        others = [space for space in _spaces(pattern, organization) if space.connector is not connector]
-        if any(space.pattern == pattern and space.connector.restrictions.is_open for space in others):
+        others = [(found, other) for found, other in _covering(pattern, organization) if other is not connector]
+        if any(found == pattern and other.restrictions.is_open for found, other in others):
             continue
-        wider = next((space for space in others if is_wider(space.pattern, pattern)), None)
+        wider = next(((found, other) for found, other in others if is_wider(found, pattern)), None)
         if wider is not None:
             text = f'mail to "{pattern}" that its restrictions refuse leaks to connector '
-            report.warning((*path, "restrictions"), f'{text}{quoted(wider.connector.name)} ("{wider.pattern}")')
+            report.warning((*path, "restrictions"), f'{text}{quoted(wider[1].name)} ("{wider[0]}")')
             return
 
 
-def _spaces(pattern: str, organization: Organization) -> list[ServedSpace]:
-    """The address spaces of enabled connectors that cover a domain, or the top of a wildcard; most specific first."""
+def _covering(pattern: str, organization: Organization) -> list[tuple[str, Connector]]:
+    """The patterns of enabled connectors that cover a domain, or the top of a wildcard; most specific first."""
     levels = organization.served_spaces.levels(pattern.removeprefix("*."))
-    return [space for level in levels for space in level if space.connector.enabled]
+    return [(found, space.connector) for found, level in levels for space in level if space.connector.enabled]
 
 
 def _warn_of_equals(enabled: list[tuple[int, Connector]], report: Report) -> None:
