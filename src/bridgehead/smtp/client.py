@@ -63,6 +63,16 @@ class _State(Enum):
     CLOSED = auto()
 
 
+# Bound to names once: looking a member up in its enumeration costs as much as a whole step of a transaction.
+_IN_CLOSED: Final = _State.CLOSED
+_IN_HANDSHAKE: Final = _State.HANDSHAKE
+_IN_IDLE: Final = _State.IDLE
+_IN_TRANSACTION: Final = _State.TRANSACTION
+_CONTENT: Final = Next.CONTENT
+_LONE_DOT: Final = Next.LONE_DOT
+_WAIT: Final = Next.WAIT
+
+
 class ClientConnection:
     """One conversation; changed only by the driver that owns the connection.
 
@@ -107,13 +117,13 @@ class ClientConnection:
     @property
     def is_idle(self) -> bool:
         """Whether `begin` may be called."""
-        return self._state is _State.IDLE
+        return self._state is _IN_IDLE
 
     @property
     def is_reusable(self) -> bool:
         """Whether the server takes another message: it has not closed, and no limit on the session is reached."""
         most, most_domains = self.extensions.messages_max, self.extensions.domains_max
-        if self._state is not _State.IDLE or (most and self._messages >= most):
+        if self._state is not _IN_IDLE or (most and self._messages >= most):
             return False
         # One more domain would not fit, and nobody knows which the next message needs.
         return not most_domains or self._one_domain or len(self._domains) < most_domains
@@ -152,7 +162,7 @@ class ClientConnection:
         """The handshake went well; says EHLO anew unless TLS was there from the first byte."""
         self.peer = replace(self.peer, tls=description)
         self.extensions = Extensions()
-        if self._state is _State.HANDSHAKE:
+        if self._state is _IN_HANDSHAKE:
             self._say_hello(self._first_hello)
 
     def fail(self, reply: Reply, scope: Scope | None = None) -> None:
@@ -164,7 +174,7 @@ class ClientConnection:
         if transaction is not None:
             transaction.interrupt(reply, scope)
             self._end_transaction(transaction)
-        self._state = _State.CLOSED
+        self._state = _IN_CLOSED
         self._output.clear()
 
     # What the driver wants
@@ -194,7 +204,7 @@ class ClientConnection:
         `ContentWanted` may and `TransactionEnded` will follow, the latter at once where this server can never take
         the message. Whether 8-bit content may go out as it is is for the driver to see to beforehand.
         """
-        self._require(_State.IDLE)
+        self._require(_IN_IDLE)
         is_utf8 = client_commands.needs_smtputf8(envelope, recipients)
         extensions = self.extensions
         mail = client_commands.mail(envelope, size, extensions, is_utf8=is_utf8)
@@ -220,7 +230,7 @@ class ClientConnection:
             return
         lines = ["RSET", mail, *lines, "DATA"] if self._needs_reset else [mail, *lines, "DATA"]
         self._transaction = transaction
-        self._state = _State.TRANSACTION
+        self._state = _IN_TRANSACTION
         self._needs_reset = True
         self._messages += 1
         if extensions.pipelining:
@@ -255,7 +265,7 @@ class ClientConnection:
 
     def _is_deaf(self) -> bool:
         """Whether what comes now is not looked at: in the clear though TLS was agreed, or after the end."""
-        return self._state is _State.HANDSHAKE or self._state is _State.CLOSED
+        return self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED
 
     def _send(self, lines: list[str]) -> None:
         """Send commands together; each has been checked to be one line."""
@@ -268,7 +278,7 @@ class ClientConnection:
 
     def _ask(self, state: _State, line: str, shown: str = "") -> None:
         """Send one command outside a transaction; `shown` replaces it in the trace."""
-        self._require(_State.IDLE)
+        self._require(_IN_IDLE)
         self._write_line(line, shown)
         self._state = state
 
@@ -305,9 +315,13 @@ class ClientConnection:
 
     def _take(self, reply: Reply) -> None:
         """A reply has come: pair it with what was sent."""
+        if self._state is _IN_TRANSACTION:
+            self._take_in_transaction(reply)
+        else:
+            self._take_outside(reply)
+
+    def _take_outside(self, reply: Reply) -> None:
         match self._state:
-            case _State.TRANSACTION:
-                self._take_in_transaction(reply)
             case _State.GREETING:
                 self._take_greeting(reply)
             case _State.HELLO:
@@ -317,7 +331,7 @@ class ClientConnection:
             case _State.AUTHENTICATION:
                 self._take_authentication(reply)
             case _State.REHEARSAL:
-                self._state = _State.CLOSED if reply.code == 421 else _State.IDLE
+                self._state = _IN_CLOSED if reply.code == 421 else _IN_IDLE
                 self._events.append(Answered(reply))
             case _State.QUIT:
                 self._close(reply)
@@ -331,19 +345,19 @@ class ClientConnection:
         assert transaction is not None  # the state says so
         sends_content = transaction.sends_content
         following = transaction.receive(reply)
-        if following is Next.WAIT:
+        if following is _WAIT:
             if self._pending:
                 self._send([self._pending.popleft()])
-        elif following is Next.CONTENT:
+        elif following is _CONTENT:
             self._events.append(_CONTENT_WANTED)
-        elif following is Next.LONE_DOT:
+        elif following is _LONE_DOT:
             self._expect_silence()
             self._output.append(client_content.END)
         else:
-            self._state = _State.IDLE
+            self._state = _IN_IDLE
             self._end_transaction(transaction)
             if reply.code == 421 or sends_content:  # gone, or lost in the middle of the content
-                self._state = _State.CLOSED
+                self._state = _IN_CLOSED
 
     def _end_transaction(self, transaction: ClientTransaction) -> None:
         self._transaction = None
@@ -361,7 +375,7 @@ class ClientConnection:
         if reply.code // 100 == 2:
             self.extensions = Extensions() if self._hello == "HELO" else read_extensions(reply.text)
             self.peer = replace(self.peer, dsn=self.extensions.dsn)
-            self._state = _State.IDLE
+            self._state = _IN_IDLE
             self._events.append(Greeted())
         elif self._hello == "EHLO" and reply.code in _EHLO_UNKNOWN:
             self._say_hello("HELO")
@@ -372,7 +386,7 @@ class ClientConnection:
         if reply.code != 220:
             self._refuse(Phase.STARTTLS, reply)
             return
-        self._state = _State.HANDSHAKE
+        self._state = _IN_HANDSHAKE
         self._events.append(TlsAgreed())
 
     def _take_authentication(self, reply: Reply) -> None:
@@ -387,17 +401,17 @@ class ClientConnection:
             return
         self._exchange = None
         if reply.code // 100 == 2:
-            self._state = _State.IDLE
+            self._state = _IN_IDLE
             self._events.append(Authenticated())
         else:
             self._refuse(Phase.AUTHENTICATION, reply)
 
     def _refuse(self, phase: Phase, reply: Reply) -> None:
-        self._state = _State.CLOSED if reply.code in {421, 334} or phase is Phase.GREETING else _State.IDLE
+        self._state = _IN_CLOSED if reply.code in {421, 334} or phase is Phase.GREETING else _IN_IDLE
         self._events.append(Refused(phase, reply))
 
     def _close(self, reply: Reply) -> None:
-        self._state = _State.CLOSED
+        self._state = _IN_CLOSED
         self._events.append(Closed(reply))
 
 

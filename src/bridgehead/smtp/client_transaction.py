@@ -61,6 +61,17 @@ class _Step(Enum):
     END = "the end of the content"
 
 
+# Bound to names once: to look a member up in its enumeration takes as long as a whole branch here.
+_ON_RSET: Final = _Step.RSET
+_ON_MAIL: Final = _Step.MAIL
+_ON_RCPT: Final = _Step.RCPT
+_ON_DATA: Final = _Step.DATA
+_ON_CONTENT: Final = _Step.CONTENT
+_ON_END: Final = _Step.END
+_WAIT: Final = Next.WAIT
+_ENDED: Final = Next.ENDED
+
+
 class ClientTransaction:
     """Collects what the replies mean. Owned and changed by one `ClientConnection`.
 
@@ -89,7 +100,7 @@ class ClientTransaction:
         self._recipients = recipients
         self._peer = peer
         self._pipelined = is_pipelined
-        self._step = _Step.RSET if is_after_reset else _Step.MAIL
+        self._step = _ON_RSET if is_after_reset else _ON_MAIL
         self._index = 0
         self._accepted: list[Recipient] = []
         self._ended = 0  # replies to the end of the content, of an LMTP server
@@ -98,12 +109,12 @@ class ClientTransaction:
     @property
     def sends_content(self) -> bool:
         """Whether the content is on its way: no reply is due until its end."""
-        return self._step is _Step.CONTENT
+        return self._step is _ON_CONTENT
 
     @property
     def has_ended_content(self) -> bool:
         """Whether the end of the content was sent: the server then forgets the transaction by itself."""
-        return self._step is _Step.END
+        return self._step is _ON_END
 
     def fail_unsafe(self, recipients: Iterable[Recipient], reply: Reply) -> None:
         """Fail those of `recipients` who are named in no command: theirs would have been more than one line."""
@@ -112,22 +123,22 @@ class ClientTransaction:
 
     def content_sent(self) -> None:
         """The end of the content went out: its reply comes next."""
-        self._step = _Step.END
+        self._step = _ON_END
 
     def receive(self, reply: Reply) -> Next:
         """Take the next reply; `ProtocolError` if it can be no answer to what was sent."""
         if reply.code == 421:
             self._settle_all(reply, Scope.HOST)
-            return Next.ENDED
+            return _ENDED
         step = self._step
-        if step is _Step.RSET:
+        if step is _ON_RSET:
             return self._reset(reply)
         self._answered = True
-        if step is _Step.RCPT:
+        if step is _ON_RCPT:
             return self._rcpt(reply)
-        if step is _Step.MAIL:
+        if step is _ON_MAIL:
             return self._mail(reply)
-        if step is _Step.DATA:
+        if step is _ON_DATA:
             return self._data(reply)
         return self._final(reply)
 
@@ -137,7 +148,7 @@ class ClientTransaction:
         Before any answer to this message it is the host's trouble. After that it may be the message's (one that
         makes the server fall over): it must not hold back the others.
         """
-        if self._step is _Step.END:  # RFC 5321 4.5.3.2.6: the server may have taken the message all the same
+        if self._step is _ON_END:  # RFC 5321 4.5.3.2.6: the server may have taken the message all the same
             deferred = Deferred(_kept(reply), scope or Scope.MESSAGE, self._peer.host, is_unconfirmed=True)
             self._settle((one for one in self._accepted if one.ordinal not in self.outcomes), deferred)
         self._settle_all(reply, scope or (Scope.MESSAGE if self._answered else Scope.HOST))
@@ -145,15 +156,15 @@ class ClientTransaction:
     def _reset(self, reply: Reply) -> Next:
         if reply.code // 100 != 2:
             raise self._unexpected(reply)
-        self._step = _Step.MAIL
-        return Next.WAIT
+        self._step = _ON_MAIL
+        return _WAIT
 
     def _mail(self, reply: Reply) -> Next:
-        self._step = _Step.RCPT
+        self._step = _ON_RCPT
         if reply.code // 100 != 2:
             self._settle(self._recipients, self._refusal(reply))
-            return Next.WAIT if self._pipelined else Next.ENDED
-        return Next.WAIT
+            return _WAIT if self._pipelined else _ENDED
+        return _WAIT
 
     def _rcpt(self, reply: Reply) -> Next:
         recipient = self._recipients[self._index]
@@ -166,33 +177,33 @@ class ClientTransaction:
             else:
                 self.outcomes[recipient.ordinal] = self._refusal(reply)
         if self._index < len(self._recipients):
-            return Next.WAIT
-        self._step = _Step.DATA
-        return Next.WAIT if self._pipelined or self._accepted else Next.ENDED
+            return _WAIT
+        self._step = _ON_DATA
+        return _WAIT if self._pipelined or self._accepted else _ENDED
 
     def _data(self, reply: Reply) -> Next:
         if reply.code == 354:
             if not self._accepted and self._peer.lmtp:
                 raise self._unexpected(reply)  # RFC 2033 4.2: 503, since a lone dot would have no reply at all
-            self._step = _Step.CONTENT if self._accepted else _Step.END
+            self._step = _ON_CONTENT if self._accepted else _ON_END
             return Next.CONTENT if self._accepted else Next.LONE_DOT
         if self._accepted:
             self._settle(self._accepted, self._refusal(reply))
-        return Next.ENDED
+        return _ENDED
 
     def _final(self, reply: Reply) -> Next:
         """The answer to the end of the content, or a refusal that comes before it."""
         if not self._accepted:
-            return Next.ENDED
-        if self._step is not _Step.END:
+            return _ENDED
+        if self._step is not _ON_END:
             self._settle(self._accepted, self._refusal(reply))
-            return Next.ENDED
+            return _ENDED
         if not self._peer.lmtp:
             self._settle(self._accepted, self._end(reply))
-            return Next.ENDED
+            return _ENDED
         self._settle((self._accepted[self._ended],), self._end(reply))
         self._ended += 1
-        return Next.WAIT if self._ended < len(self._accepted) else Next.ENDED
+        return _WAIT if self._ended < len(self._accepted) else _ENDED
 
     def _end(self, reply: Reply) -> Outcome:
         """What the answer to the end of the content means."""

@@ -72,6 +72,8 @@ class ReplyReader:
                 return None
             line = self._buffer[self._start : end].removesuffix(b"\r")
             self._start = end + 1
+            if len(line) <= _FAMILIAR_LINE_MAX and line[3:4] != b"-" and not self._lines:
+                return _familiar(line)
             reply = self._take(line)
             if reply is not None:
                 return reply
@@ -82,7 +84,7 @@ class ReplyReader:
             raise ProtocolError(f"a reply line has more than {LINE_MAX} octets")
         is_last = line[3:4] != b"-"
         if is_last and not self._lines:
-            return _familiar(line) if len(line) <= _FAMILIAR_LINE_MAX else _single(line)
+            return _single(line)
         return self._continue(_code(line), line[4:].decode("utf-8", "replace"), is_last=is_last)
 
     def _continue(self, code: int, text: str, *, is_last: bool) -> Reply | None:
