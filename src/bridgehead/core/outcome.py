@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -55,3 +56,11 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 Outcome: TypeAlias = Delivered | Deferred | Failed
+
+
+def are_deliveries(outcomes: Iterable[Outcome]) -> bool:
+    """Whether nothing went wrong, as nearly always."""
+    for outcome in outcomes:  # noqa: SIM110  # asked for each message: a quarter of the time of all()
+        if not isinstance(outcome, Delivered):
+            return False
+    return True

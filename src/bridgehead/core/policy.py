@@ -118,7 +118,7 @@ def recheck(
 
     All recipients refused: answer `ALL_REFUSED`; some: a DSN for those.
     """
-    if recipient.rule is Admission.POSTMASTER or not _depends_on_size(recipient.decision, organization):
+    if not _depends_on_size(recipient.decision, organization):
         return recipient
     mailbox = parse_mailbox(recipient.address)
     if mailbox is None:
@@ -176,5 +176,8 @@ def _depends_on_size(decision: Decision | None, organization: Organization) -> b
     """Whether another size could change a decision: a connector that was looked at has a limit."""
     if decision is None:
         return False
-    looked_at = (organization.connector(record.connector) for record in decision.considered)
-    return any(connector is None or connector.restrictions.size_less_than for connector in looked_at)
+    for record in decision.considered:
+        connector = organization.connector(record.connector)
+        if connector is None or connector.restrictions.size_less_than:
+            return True
+    return False

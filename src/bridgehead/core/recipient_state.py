@@ -7,6 +7,7 @@ is settled exactly once (`DELIVERED` or `FAILED`, never back).
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -21,7 +22,10 @@ class Standing(IntEnum):
     @property
     def is_settled(self) -> bool:
         """Whether nothing more will happen for the recipient."""
-        return self is not Standing.WAITING
+        return self is not _WAITING
+
+
+_WAITING: Final = Standing.WAITING
 
 
 class Hold(IntEnum):

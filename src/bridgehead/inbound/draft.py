@@ -8,7 +8,7 @@ client sends must not stand in a line that we wrote. RFC 5321 4.1.1.4, 4.4, 6.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -57,13 +57,12 @@ class Origin:
     trace_id: str
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(msgspec.Struct):
     """One transaction. Changed by its session alone."""
 
     origin: Origin
     mail: MailFrom
-    recipients: list[Recipient] = field(default_factory=list)
+    recipients: list[Recipient] = []
     message_id: MessageId = NO_ID
     queue_id: str = ""
     received_at: float = 0.0
@@ -71,7 +70,7 @@ class Draft:
     """The line to add where there is no From; empty: add none."""
     trouble: Reply | None = None
     """Why the message cannot be taken, found while it was being written."""
-    _admitted: list[Admitted] = field(default_factory=list)
+    _admitted: list[Admitted] = []
     _body: BodyWriter | None = None
     _held: bytes | None = None
     _is_begun: bool = False

@@ -28,8 +28,7 @@ TRANSACTION_RECIPIENTS_MAX = 100
 """Recipients of one transaction: what every server must take (RFC 5321 4.5.3.1.8)."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueKey:
+class QueueKey(msgspec.Struct, frozen=True, gc=False):
     """Identity of a queue: recipients that share it share connections and transactions."""
 
     connector: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
@@ -20,7 +20,7 @@ from bridgehead.core.dsn import ReportingMta
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.link_state import ALL_UP, LinkState
 from bridgehead.core.organization import Organization
-from bridgehead.core.outcome import Deferred, Failed, Scope
+from bridgehead.core.outcome import Deferred, Failed, Outcome, Scope, are_deliveries
 from bridgehead.core.recipient_state import Hold
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.aging import Aging
@@ -274,24 +274,33 @@ class Dispatcher:
     def attempted(self, queue: Queue, attempt: Attempt, attempted: Attempted) -> None:
         """As in `QueueOwner`."""
         outcomes = attempted.outcomes
+        if not are_deliveries(outcomes.values()):
+            outcomes = self._without_trouble(queue, attempt, outcomes)
+        if outcomes:
+            self._record(queue, attempt, outcomes)
+
+    def _without_trouble(
+        self, queue: Queue, attempt: Attempt, outcomes: Mapping[int, Outcome]
+    ) -> Mapping[int, Outcome]:
+        """What is left to be recorded of outcomes that are not all deliveries."""
         if any(isinstance(one, Deferred) and one.is_unconfirmed for one in outcomes.values()):
             self.unconfirmed += 1
         if self._is_draining:  # what was cut off is as it was before; the next start tries it again
             outcomes = {
                 n: one for n, one in outcomes.items() if not isinstance(one, Deferred) or one.scope != Scope.HOST
             }
-            if not outcomes:
-                return
         for outcome in outcomes.values():
             if isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL:
                 queue.refusal = outcome
-        at = Circumstances(self.clocks.wall(), queue.key.connector, queue.delivery)
         failed = {ordinal: one for ordinal, one in outcomes.items() if isinstance(one, Failed)}
         if 0 < len(failed) < len(outcomes) and self.index.has_company(attempt):
             attempt.outstanding += 1  # failures may wait for others, what else is known may not
-            others = {ordinal: one for ordinal, one in outcomes.items() if ordinal not in failed}
-            self.recorder.record(attempt, of_outcomes(attempt, others, at), lambda: self._recorded(queue, attempt))
+            self._record(queue, attempt, {n: one for n, one in outcomes.items() if n not in failed})
             outcomes = failed
+        return outcomes
+
+    def _record(self, queue: Queue, attempt: Attempt, outcomes: Mapping[int, Outcome]) -> None:
+        at = Circumstances(self.clocks.wall(), queue.key.connector, queue.delivery)
         self.recorder.record(attempt, of_outcomes(attempt, outcomes, at), lambda: self._recorded(queue, attempt))
 
     def backed_off(self, queue: Queue, outcome: Deferred) -> None:

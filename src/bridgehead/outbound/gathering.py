@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from bridgehead.core.dsn import REPORTS_MAX
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.recipient_state import Standing
@@ -24,8 +26,7 @@ GATHERED_MAX: Final = 256
 """Messages of which something waits here: their bodies stay in memory meanwhile, 64 MiB at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True):
     """A verdict on some recipients of a message that is to be made durable."""
 
     attempt: Attempt
@@ -35,7 +36,7 @@ class Recording:
     @property
     def settled(self) -> int:
         """How many recipients it settles."""
-        return sum(state.standing.is_settled for state in self.verdict.states.values())
+        return len([1 for state in self.verdict.states.values() if state.standing.is_settled])
 
     @property
     def may_wait(self) -> bool:

@@ -68,7 +68,7 @@ def with_large_bodies_in_files(changes: Sequence[Change], spool: Spool) -> Seque
 
     `OSError` if the disk refuses; then no file is left. Costs a write of at most some 1.5 MB, without an fsync.
     """
-    if not any(isinstance(change, Insert) and change.body.size > BODY_IN_ROW_MAX for change in changes):
+    if not [1 for change in changes if isinstance(change, Insert) and change.body.size > BODY_IN_ROW_MAX]:
         return changes
     filed: list[Change] = []
     writers: list[BodyWriter] = []

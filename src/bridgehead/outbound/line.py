@@ -103,8 +103,10 @@ class Line:
 
 def is_lost(attempted: Attempted) -> bool:
     """Whether the transaction came to nothing for the sake of the connection, not of the message."""
-    outcomes = attempted.outcomes.values()
-    return bool(outcomes) and all(isinstance(one, Deferred) and one.scope is Scope.HOST for one in outcomes)
+    for outcome in attempted.outcomes.values():
+        if not isinstance(outcome, Deferred) or outcome.scope is not Scope.HOST:
+            return False
+    return bool(attempted.outcomes)
 
 
 def closing_outcome(attempted: Attempted) -> Deferred | None:

@@ -116,8 +116,9 @@ class Queue:
     @property
     def is_unused(self) -> bool:
         """Whether the queue may be forgotten."""
-        waiting = len(self.waiting) or self.waiting.held or self.active or self._lines
-        return not waiting and not self.is_backing_off and self.refusal is None
+        if self._lines or self.active or self.is_backing_off or self.refusal is not None:
+            return False
+        return not self.waiting.held and not len(self.waiting)
 
     @property
     def delivery(self) -> Delivery:

@@ -112,7 +112,7 @@ class Recorder:
             changes.append(Remove(message_id))
         elif states:
             changes.append(Update(message_id, states))
-        reports = tuple(report for recording in recordings for report in recording.verdict.reports)
+        reports = tuple([report for recording in recordings for report in recording.verdict.reports])
         inserts = self._records.hand_back.inserts(message, reports) if reports else []
         changes.extend(inserts)
         if is_settled and stays:

@@ -7,7 +7,7 @@ one with a weaker TLS level might take it where it must never go. Such mail is f
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -37,8 +37,7 @@ _PLAIN_NAME_SPECIFICITY: Final = 1000  # more than the longest suffix: a domain 
 _LOCAL_SPECIFICITY: Final = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(msgspec.Struct, frozen=True, gc=False):
     """Where one recipient goes now."""
 
     key: QueueKey | None

@@ -29,6 +29,7 @@ EXPIRED_REASON: Final = "expired"
 BOUNCED_REASON: Final = "bounced"
 CREDENTIALS_REFUSED: Final = "credentials refused"
 """Reasons of events, in the log as they stand here; counted by them."""
+_DELIVERED: Final = Standing.DELIVERED
 
 
 class Circumstances(msgspec.Struct, frozen=True, gc=False):
@@ -163,7 +164,7 @@ def _after(state: RecipientState, outcome: Outcome, at: Circumstances) -> Recipi
     """The state of a recipient after an outcome."""
     match outcome:
         case Delivered():
-            return RecipientState(Standing.DELIVERED, state.attempts + 1, connector=at.connector, host=outcome.host)
+            return RecipientState(_DELIVERED, state.attempts + 1, connector=at.connector, host=outcome.host)
         case Failed():
             free = released(state, at.now)
             return _with_words(free, outcome, at, standing=Standing.FAILED, attempts=state.attempts + 1)

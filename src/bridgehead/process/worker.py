@@ -47,6 +47,8 @@ from bridgehead.spool.sqlite import SqliteSpool
 DESCRIPTORS_RESERVED: Final = 1024
 """File descriptors kept for outgoing connections, databases and body files."""
 MAILDIR_THREADS: Final = 2
+_RECEIVED: Final = Step.RECEIVED
+_REFUSED: Final = Step.REFUSED
 LOST_SECONDS: Final = 1.0
 """What sessions get to hear that their message was not stored, where a worker ends by a defect of its spool."""
 
@@ -178,9 +180,9 @@ class Worker:
         raise error
 
     def _emit(self, event: TrackingEvent) -> None:
-        if event.step is Step.RECEIVED:
+        if event.step is _RECEIVED:
             self.received += 1
-        elif event.step is Step.REFUSED:
+        elif event.step is _REFUSED:
             self.refused += 1
         self.sink.emit(event)
 

@@ -25,9 +25,11 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
+
+import msgspec
 
 from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS, Change, Done, SpoolLostError
 from bridgehead.spool.disk import Disk, Value
@@ -53,13 +55,12 @@ _VACUUM_PAGES: Final = 1024
 """Given back in one step: some milliseconds."""
 
 
-@dataclass(slots=True)
-class Submission:
+class Submission(msgspec.Struct):
     """What one `submit` became. Filled by the event loop, then read by the thread."""
 
     changes: Sequence[Change]
     done: Done | None
-    values: list[Value] = field(default_factory=list)
+    values: list[Value] = []
     """Rows for the view `change`, one after the other."""
     size: int = 0
     """Octets of bodies in `values`."""
