@@ -170,11 +170,11 @@ def test_hostile_structure_costs_linear_time() -> None:
         content = (
             label + b"multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\xe9\r\n" + repeated * (mib // len(repeated))
         )
-        begin = time.perf_counter()
+        begin = time.process_time()
         to_seven_bit(content)
         to_seven_bit(label + b"multipart/mixed; " + b"a;" * 100_000 + b"\r\n\r\n\xe9")
         to_seven_bit(b"A:\r\n" * 50_000 + b"\r\n\xe9")
-        assert time.perf_counter() - begin < 2
+        assert time.process_time() - begin < 2
 
 
 OCTETS = st.binary(max_size=40).map(lambda octets: octets.replace(b"\r", b"").replace(b"\n", b"\r\n"))

@@ -175,11 +175,11 @@ def test_hostile_headers_cost_linear_time() -> None:
     """A quarter of a mebibyte of the worst lines takes milliseconds; a quadratic search would take minutes."""
     for line in (b"a:\r\n", b" \r\n", b"received\r\n", b"Message-ID\r\n", b"Message-ID:\r\n \r\n"):
         head = b"Message-ID: x\r\n" + line * (262_144 // len(line))
-        begin = time.perf_counter()
+        begin = time.process_time()
         count_received(head)
         header_value(head, "Message-ID")
         has_header(head, "Date")
-        assert time.perf_counter() - begin < 0.5
+        assert time.process_time() - begin < 0.5
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.inbound.saying import ENVELOPE, MAIL, changed
 
 
 async def test_a_client_that_says_nothing_is_timed_out() -> None:
-    control = ConnectionControl(timeout_seconds=0.1)
+    control = ConnectionControl(timeout_seconds=0.5)
     configuration = organization(virtual_server=changed(connection=control))
     async with receiving(configuration) as found, dialogue(found.port) as client:
         assert (await client.rest()).startswith(b"421 4.4.2 ")
@@ -23,7 +23,7 @@ async def test_a_client_that_says_nothing_is_timed_out() -> None:
 
 async def test_a_command_that_dribbles_is_timed_out_as_a_whole() -> None:
     """Each octet comes in time; the command does not."""
-    control = ConnectionControl(timeout_seconds=0.15)
+    control = ConnectionControl(timeout_seconds=0.5)
     configuration = organization(virtual_server=changed(connection=control))
     async with receiving(configuration) as found, dialogue(found.port) as client:
 
@@ -39,7 +39,7 @@ async def test_a_command_that_dribbles_is_timed_out_as_a_whole() -> None:
 
 
 async def test_content_that_dribbles_is_timed_out() -> None:
-    control = ConnectionControl(timeout_seconds=0.15)
+    control = ConnectionControl(timeout_seconds=0.5)
     configuration = organization(virtual_server=changed(connection=control))
     async with receiving(configuration) as found, dialogue(found.port) as client:
         await client.send(ENVELOPE + b"\r\n")

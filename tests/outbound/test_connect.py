@@ -114,7 +114,7 @@ async def test_host_fails(script: Script, stage: Stage, code: int, is_connect_le
 
 async def test_no_step_is_waited_for_longer_than_connection_timeout() -> None:
     destination = to_smart_hosts()
-    hasty = replace(destination.virtual_server, delivery=Delivery(connection_timeout_seconds=0.05))
+    hasty = replace(destination.virtual_server, delivery=Delivery(connection_timeout_seconds=0.3))
     async with serve(hangs_at_greeting) as server:
         candidate = Candidate(ADDRESS, server.port)
         wiring = Wiring(ClientContexts())
