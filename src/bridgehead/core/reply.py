@@ -50,6 +50,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     def encode(self) -> bytes:
         """The reply on the wire, CRLF included: `b"250-mx.example\\r\\n250 SIZE\\r\\n"`."""
         enhanced = f"{self.enhanced} " if self.enhanced else ""
+        if "\n" not in self.text:
+            return f"{self.code} {enhanced}{self.text}\r\n".encode("utf-8", "replace")
         lines = self.text.split("\n")
         last = lines.pop()
         head = "".join(f"{self.code}-{enhanced}{line}\r\n" for line in lines)

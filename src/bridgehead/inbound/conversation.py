@@ -56,7 +56,8 @@ class Conversation:
         self._client = client
         self._resume = resume
         self._in_force = reception.current()
-        self._virtual_server = self._in_force.organization.virtual_server(key)
+        self.virtual_server = self._in_force.organization.virtual_server(key)
+        """As the session knows it at present; changed here alone."""
         self._trace_id = secrets.token_hex(6)
         self._tls = ""
         self._helo = ""
@@ -66,11 +67,6 @@ class Conversation:
         self._failures = 0
         self._is_stopping = False
         self.engine = ServerConnection(self._offer())
-
-    @property
-    def virtual_server(self) -> VirtualServer:
-        """As the session knows it at present."""
-        return self._virtual_server
 
     @property
     def client(self) -> Client:
@@ -91,7 +87,7 @@ class Conversation:
         """Greet the client, or show it the door; `names` are its verified names, if they were looked up."""
         if names is not None:
             self._client = replace(self._client, names=names)
-        if may_connect(self._virtual_server.connection, self._client):
+        if may_connect(self.virtual_server.connection, self._client):
             self.engine.greet()
         else:
             self.engine.close(refusals.NOT_ALLOWED)
@@ -149,7 +145,7 @@ class Conversation:
             self.engine.refuse(refusal)
 
     def _sender_refusal(self, mail: MailFrom) -> Reply | None:
-        virtual_server, limits = self._virtual_server, self._virtual_server.messages
+        virtual_server, limits = self.virtual_server, self.virtual_server.messages
         if self._is_stopping:
             return refusals.STOPPING
         # Of the same client by the same configuration it was asked for the message before.
@@ -193,7 +189,7 @@ class Conversation:
     def _take_end(self, end: ContentEnd) -> None:
         draft = self._draft
         assert draft is not None
-        session_max = self._virtual_server.messages.session_size_max
+        session_max = self.virtual_server.messages.session_size_max
         finished = draft.finish(end, session_max - self._octets if session_max else -1)
         self._octets += end.size
         self._draft = None
@@ -230,7 +226,7 @@ class Conversation:
 
     async def _authenticate(self, event: Authenticate) -> None:
         try:
-            authentication = self._virtual_server.authentication
+            authentication = self.virtual_server.authentication
             users = authentication.users if authentication is not None else {}
             answer = await self._reception.credentials.verify(event.credentials, users, self._client.text)
         except Exception:  # noqa: BLE001 - the root of a task: nothing may leave it, a TaskGroup would end the worker
@@ -262,20 +258,20 @@ class Conversation:
         if not self._is_account_unchanged(virtual_server):
             self._client = replace(self._client, user="")
             self.engine.is_authenticated = False
-        self._in_force, self._virtual_server = in_force, virtual_server
+        self._in_force, self.virtual_server = in_force, virtual_server
         self._origin = None
         self.engine.offer = self._offer()
 
     def _is_account_unchanged(self, changed: VirtualServer) -> bool:
         """Whether name and password of this session are still good: a stolen account must not go on for hours."""
-        before, after = self._virtual_server.authentication, changed.authentication
+        before, after = self.virtual_server.authentication, changed.authentication
         user = self._client.user
         if not user or before is None:
             return True
         return after is not None and after.users.get(user) == before.users.get(user)
 
     def _offer(self) -> Offer:
-        virtual_server = self._virtual_server
+        virtual_server = self.virtual_server
         limits, authentication = virtual_server.messages, virtual_server.authentication
         is_tls = bool(self._tls)
         may_authenticate = authentication is not None and (is_tls or authentication.without_tls)
@@ -290,7 +286,7 @@ class Conversation:
 
     def _make_origin(self) -> Origin:
         """What holds for the messages of this session until something of it changes."""
-        server, client = self._virtual_server, self._client
+        server, client = self.virtual_server, self._client
         protocol = "SMTP"
         if self.engine.is_extended:
             protocol = f"ESMTP{'S' if self._tls else ''}{'A' if client.user else ''}"

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, cast
 
 from bridgehead.core.client import Client, client_at, needs_names
 from bridgehead.inbound import refusals
@@ -24,7 +25,7 @@ from bridgehead.inbound.handshakes import HANDSHAKE_SECONDS, Handshakes
 from bridgehead.inbound.reception import Reception
 from bridgehead.inbound.sessions import Sessions
 from bridgehead.net.tls import describe
-from bridgehead.smtp.event import Content, DataBegin, Fault, Quit, StartTls
+from bridgehead.smtp.event import Content, DataBegin, Event, Fault, Quit, StartTls
 from bridgehead.smtp.server_state import State
 
 ARRIVAL_SECONDS: Final = 10.0
@@ -286,21 +287,26 @@ class Session(asyncio.Protocol):
             if event is None:
                 break
             is_progress = True
-            if isinstance(event, Content):
-                self._content_octets += len(event.data)
             conversation.take(event)
-            if isinstance(event, DataBegin):
-                self._content_since, self._content_octets = self._loop.time(), 0
-            elif isinstance(event, Fault):
-                self._punish(engine.errors)
-            elif isinstance(event, Quit):
-                self._is_closing = True
-            elif isinstance(event, StartTls):
-                self._pause()
-                self._reception.tasks.create_task(self._start_tls())
+            act = self._ACTS.get(type(event))
+            if act is not None:
+                act(self, event)
         if is_progress:
             self._move_deadline(engine.state)
         self._flush()
+
+    def _begin_content(self, _event: DataBegin) -> None:
+        self._content_since, self._content_octets = self._loop.time(), 0
+
+    def _count_content(self, event: Content) -> None:
+        self._content_octets += len(event.data)
+
+    def _quit(self, _event: Quit) -> None:
+        self._is_closing = True
+
+    def _let_shake_hands(self, _event: StartTls) -> None:
+        self._pause()
+        self._reception.tasks.create_task(self._start_tls())
 
     def _resume(self) -> None:
         """Go on: an answer is there, the client reads again, or its time in the tarpit is over."""
@@ -362,8 +368,8 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.pause_reading()
 
-    def _punish(self, errors: int) -> None:
-        if errors > TARPIT_AFTER:
+    def _punish(self, _event: Fault) -> None:
+        if self._conversation.engine.errors > TARPIT_AFTER:
             self._is_punished = True
             self._loop.call_later(TARPIT_SECONDS, self._pardon)
 
@@ -406,6 +412,15 @@ class Session(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - whatever is broken, the connection must end
             _log.exception("cannot close a session in order")
             self.abort()
+
+    _ACTS: ClassVar[Mapping[type[Event], Callable[[Session, Any], None]]] = {
+        Content: _count_content,
+        DataBegin: _begin_content,
+        Fault: _punish,
+        Quit: _quit,
+        StartTls: _let_shake_hands,
+    }
+    """What a session does about an event beside its answer, by type; nothing about the others."""
 
 
 def _client_of(transport: asyncio.Transport) -> Client:

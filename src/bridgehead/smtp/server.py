@@ -55,10 +55,12 @@ _DROP_THE_REST: Final = frozenset({b"QUIT", b"STARTTLS"})
 
 # Bound to names once: looking a member up in its enumeration costs as much as the table itself.
 _IN_AUTHENTICATING: Final = State.AUTHENTICATING
+_IN_CLOSED: Final = State.CLOSED
 _IN_CREDENTIALS_ASKED: Final = State.CREDENTIALS_ASKED
 _IN_DATA: Final = State.DATA
 _IN_DATA_ASKED: Final = State.DATA_ASKED
 _IN_END_ASKED: Final = State.END_ASKED
+_IN_TLS: Final = State.TLS
 _ON_ACCEPTED: Final = Input.ACCEPTED
 _ON_DATA: Final = Input.DATA
 _ON_MAIL: Final = Input.MAIL
@@ -77,8 +79,9 @@ class ServerConnection:
         """The client said EHLO, not HELO."""
         self.errors = 0
         """Faults of the client so far, refused recipients and credentials included."""
+        self.state = State.CONNECTED
+        """Where the session is; changed here alone."""
         self._limits = limits
-        self._state = State.CONNECTED
         self._buffer = ReceiveBuffer()
         self._replies: list[bytes] = []
         self._smtputf8 = False
@@ -91,19 +94,14 @@ class ServerConnection:
         self._mechanism = ""
 
     @property
-    def state(self) -> State:
-        """Where the session is."""
-        return self._state
-
-    @property
     def is_asking(self) -> bool:
         """Whether the last event waits for `accept` or `refuse`."""
-        return self._state in QUESTIONS
+        return self.state in QUESTIONS
 
     @property
     def is_closed(self) -> bool:
         """Whether to send what is queued and close; nothing is read any more."""
-        return self._state is State.CLOSED
+        return self.state is _IN_CLOSED
 
     @property
     def buffered(self) -> int:
@@ -112,7 +110,7 @@ class ServerConnection:
 
     def receive_data(self, data: bytes) -> None:
         """Take what arrived; then ask `next_event` until it is `None`."""
-        if self._state is State.CLOSED or self._state is State.TLS:
+        if self.state is _IN_CLOSED or self.state is _IN_TLS:
             return
         self._buffer.receive(data)
         if len(self._buffer.octets) > self._limits.buffer_max:
@@ -121,8 +119,8 @@ class ServerConnection:
     def next_event(self) -> Event | None:
         """The next thing the client did; `None`: more data, or the answer to the last event, is needed."""
         buffer = self._buffer
-        while buffer.position < len(buffer.octets) or self._state in _CONTENT or self._unwanted is not None:
-            state = self._state
+        while buffer.position < len(buffer.octets) or self.state in _CONTENT or self._unwanted is not None:
+            state = self.state
             if self._unwanted is not None:
                 event = self._throw_away(self._unwanted)
                 if event is None:
@@ -139,7 +137,7 @@ class ServerConnection:
                 return None
             if event is not None:
                 return event
-            if self._state is state and self._unwanted is None:
+            if self.state is state and self._unwanted is None:
                 # What there is cannot be used before more of it arrives.
                 break
         buffer.trim()
@@ -147,8 +145,9 @@ class ServerConnection:
 
     def data_to_send(self) -> bytes:
         """All replies since the last call, in one piece."""
-        data = b"".join(self._replies)
-        self._replies.clear()
+        waiting = self._replies
+        data = waiting[0] if len(waiting) == 1 else b"".join(waiting)
+        waiting.clear()
         return data
 
     def greet(self) -> None:
@@ -161,8 +160,8 @@ class ServerConnection:
 
     def accept(self, reply: Reply | None = None) -> None:
         """Answer the last event positively, with the usual reply or another of the same class."""
-        state = self._state
-        self._state = TABLE[state][_ON_ACCEPTED]
+        state = self.state
+        self.state = TABLE[state][_ON_ACCEPTED]
         self._replies.append(replies.ACCEPTANCE[state] if reply is None else reply.encode())
         if state is _IN_DATA_ASKED:
             self._data = DataReader(self.offer.size_max)
@@ -173,8 +172,8 @@ class ServerConnection:
 
     def refuse(self, reply: Reply) -> None:
         """Answer the last event negatively. 421 closes, and so does the refusal of a message with bare line ends."""
-        state = self._state
-        self._state = TABLE[state][Input.REFUSED]
+        state = self.state
+        self.state = TABLE[state][Input.REFUSED]
         if state in _CHUNK_QUESTIONS:
             self._unwanted = self._chunks.remaining
             self._unwanted_reply = reply
@@ -186,13 +185,13 @@ class ServerConnection:
 
     def close(self, reply: Reply) -> None:
         """Say good-bye (421, or 554 instead of a greeting) whatever the state; what was received is dropped."""
-        if self._state is not State.CLOSED:
+        if self.state is not State.CLOSED:
             self._send(reply)
             self._end()
 
     def tls_started(self, offer: Offer) -> None:
         """The handshake is done, behind STARTTLS or before the greeting: nothing said before it counts any more."""
-        if self._state is State.TLS:
+        if self.state is State.TLS:
             self._move(Input.TLS_STARTED)
         self.offer = offer
         self.is_tls = True
@@ -239,7 +238,7 @@ class ServerConnection:
         return self._idle(Hello(name, is_extended))
 
     def _mail(self, argument: bytes) -> Event:
-        if _ON_MAIL not in TABLE[self._state]:
+        if _ON_MAIL not in TABLE[self.state]:
             return self._fault(self._sequence_reply())
         mail = parse_mail(argument, self.is_extended, self._limits)
         if isinstance(mail, Reply):
@@ -249,7 +248,7 @@ class ServerConnection:
         return mail
 
     def _rcpt(self, argument: bytes) -> Event:
-        if _ON_RCPT not in TABLE[self._state]:
+        if _ON_RCPT not in TABLE[self.state]:
             return self._fault(self._sequence_reply())
         recipient = parse_rcpt(argument, self.is_extended, self._smtputf8, self._limits)
         if isinstance(recipient, Reply):
@@ -260,7 +259,7 @@ class ServerConnection:
     def _start_data(self, argument: bytes) -> Event:
         if argument:
             return self._fault(replies.NO_ARGUMENT)
-        if _ON_DATA not in TABLE[self._state]:
+        if _ON_DATA not in TABLE[self.state]:
             return self._fault(self._sequence_reply())
         self._move(_ON_DATA)
         return DataBegin(is_chunked=False)
@@ -273,11 +272,11 @@ class ServerConnection:
             self._end()
             return fault
         step = Input.BDAT_LAST if chunk.is_last else Input.BDAT
-        if not self.is_extended or step not in TABLE[self._state]:
+        if not self.is_extended or step not in TABLE[self.state]:
             # Its octets are on their way all the same.
             self._unwanted, self._unwanted_reply = chunk.octets, self._sequence_reply()
             return None
-        is_first = self._state is State.RCPT
+        is_first = self.state is State.RCPT
         if is_first:
             self._chunks = ChunkReader(self.offer.size_max)
         self._chunks.begin(chunk.octets)
@@ -307,7 +306,7 @@ class ServerConnection:
             return self._fault(replies.NO_TLS)
         if argument:
             return self._fault(replies.NO_ARGUMENT)
-        if Input.STARTTLS not in TABLE[self._state]:
+        if Input.STARTTLS not in TABLE[self.state]:
             return self._fault(self._sequence_reply())
         self._move(Input.STARTTLS)
         self._send(replies.TLS_READY)
@@ -337,7 +336,7 @@ class ServerConnection:
             return replies.AUTH_TWICE
         if not self.offer.mechanisms or not self.is_extended:
             return replies.AUTH_NEEDS_TLS if self.offer.auth_after_tls else replies.AUTH_UNAVAILABLE
-        return None if Input.AUTH in TABLE[self._state] else self._sequence_reply()
+        return None if Input.AUTH in TABLE[self.state] else self._sequence_reply()
 
     def _authenticate(self, line: bytes) -> Event | None:
         response = sasl_server.decode_response(line)
@@ -370,7 +369,7 @@ class ServerConnection:
             return Content(content)
         if reader.remaining:
             return None
-        if self._state is State.LAST_CHUNK:
+        if self.state is State.LAST_CHUNK:
             content = reader.finish()
             return Content(content) if content else self._content_end(reader.measure)
         if reader.measure.fault is not None:
@@ -394,7 +393,7 @@ class ServerConnection:
     # Replies and states
 
     def _move(self, step: Input) -> None:
-        self._state = TABLE[self._state][step]
+        self.state = TABLE[self.state][step]
 
     def _send(self, reply: Reply) -> None:
         self._replies.append(reply.encode())
@@ -421,7 +420,7 @@ class ServerConnection:
             self.close(replies.TOO_MANY_ERRORS)
 
     def _sequence_reply(self) -> Reply:
-        return replies.NO_HELLO if self._state is State.STRANGER else replies.BAD_SEQUENCE
+        return replies.NO_HELLO if self.state is State.STRANGER else replies.BAD_SEQUENCE
 
     def _unsynchronized(self) -> Fault:
         self.close(replies.UNSYNCHRONIZED)
