@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.organization import (
@@ -11,9 +15,11 @@ from bridgehead.core.organization import (
     LocalDelivery,
     NoMatch,
     Organization,
+    Restrictions,
     TlsLevel,
 )
-from bridgehead.outbound.router import Router
+from bridgehead.core.routing import decision_json
+from bridgehead.outbound.router import FAMILIAR_MAX, Router
 from tests.outbound.post_office import HERE, connector, disabled, organization
 
 BOB = Recipient(0, "bob@eu.fabrikam.com", "eu.fabrikam.com")
@@ -65,3 +71,46 @@ def test_only_connectors_with_a_common_address_space_are_rivals() -> None:
     many = router(connector("A", "*", "x.example"), connector("B", "*;9"), connector("C", "*.example"))
     assert many.rivals_of({"A"}) == {"A", "B"}
     assert many.rivals_of({"C"}) == {"C"}
+
+
+SMALL = replace(connector("small", "*.fabrikam.com;2"), restrictions=Restrictions(size_less_than=1000))
+PICKY = replace(connector("picky", "*.contoso.com"), restrictions=Restrictions(reject_from=("mallory@contoso.com",)))
+TWINS = (connector("one", "twins.example"), connector("two", "twins.example", dns=True))
+LISTED = AcceptedDomain("listed.example", recipients=frozenset({"bob@listed.example"}))
+ALL = replace(
+    organization(SMALL, PICKY, *TWINS, connector("wide", "*;9"), no_match=NoMatch.NDR), accepted_domains=(LISTED,)
+)
+DOMAINS = ("fabrikam.com", "eu.fabrikam.com", "a.contoso.com", "twins.example", "listed.example", "x.org")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(DOMAINS),
+            st.sampled_from(("bob", "eve")),
+            st.sampled_from(("alice@contoso.com", "mallory@contoso.com", "")),
+            st.sampled_from((10, 5000)),
+            st.sampled_from((HERE, "BRIDGE01/Gone")),
+        ),
+        max_size=30,
+    )
+)
+def test_a_router_that_remembers_says_what_one_says_that_was_never_asked(
+    mail: list[tuple[str, str, str, int, str]],
+) -> None:
+    experienced = Router("BRIDGE01", ALL)
+    for number, (domain, local_part, sender, size, key) in enumerate(mail):
+        recipient = Recipient(0, f"{local_part}@{domain}", domain)
+        envelope = Envelope(sender, (recipient,), size, 0.0, key)
+        way = experienced.way(MessageId(number), envelope, recipient)
+        expected = Router("BRIDGE01", ALL).way(MessageId(number), envelope, recipient)
+        assert (way.key, way.decision) == (expected.key, expected.decision)
+        assert way.json() == decision_json(way.decision)
+
+
+def test_a_router_remembers_a_bounded_number_of_ways() -> None:
+    wide = router(connector("wide", "*"))
+    for number in range(FAMILIAR_MAX + 1):
+        recipient = Recipient(0, "", f"d{number}.example")
+        wide.way(MessageId(1), Envelope("", (recipient,), 1, 0.0, HERE), recipient)
+    assert wide.familiar_count == 1

@@ -200,6 +200,16 @@ def route(
     return Decision(_without_connector(accepted, domain, here, organization, considered), tuple(considered))
 
 
+def holds_for_domain(decision: Decision, domain: str, organization: Organization) -> bool:
+    """Whether every message from the same place to the same domain gets this decision, whatever its sender, its size
+    and its recipient are, as long as links and organization stay."""
+    accepted = organization.accepted_domain_index.best(domain)
+    if accepted is not None and accepted.recipients is not None:
+        return False
+    connectors = [organization.connector(record.connector) for record in decision.considered]
+    return all(connector is not None and connector.restrictions.is_open for connector in connectors)
+
+
 def choose(routes: Routes, message_id: int) -> Route:
     """Break the tie: the same for all recipients of a message, even over messages; a route that goes away moves only
     the messages that had chosen it."""

@@ -27,22 +27,26 @@ from bridgehead.core.routing import (
     choose,
     decision_json,
     here_at,
+    holds_for_domain,
     properties_of,
     route,
 )
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.destination import key_of
 
+FAMILIAR_MAX: Final = 1024
+"""Ways that are remembered, some 700 octets each: nearly all mail goes where mail went before."""
 _PLAIN_NAME_SPECIFICITY: Final = 1000  # more than the longest suffix: a domain has at most 255 octets
 _LOCAL_SPECIFICITY: Final = 1_000_000
 
 
-class Way(msgspec.Struct, frozen=True, gc=False):
-    """Where one recipient goes now."""
+class Way(msgspec.Struct, gc=False):
+    """Where one recipient goes now. Never changed, but that it remembers its JSON."""
 
     key: QueueKey | None
     """`None`: nothing serves it."""
     decision: Decision
+    _json: msgspec.Raw | None = None
 
     @property
     def refusal(self) -> Reply | None:
@@ -52,7 +56,9 @@ class Way(msgspec.Struct, frozen=True, gc=False):
 
     def json(self) -> msgspec.Raw:
         """The decision for a tracking event."""
-        return decision_json(self.decision)
+        if self._json is None:
+            self._json = decision_json(self.decision)
+        return self._json
 
 
 class Router:
@@ -64,10 +70,18 @@ class Router:
         self.server = server
         self._heres: dict[str, Here] = {}
         self._formers: dict[str, Router] = {}
+        self._familiar: dict[tuple[str, str], Way] = {}
+        """By domain and virtual server, where nothing else decides."""
+
+    @property
+    def familiar_count(self) -> int:
+        """How many ways are remembered."""
+        return len(self._familiar)
 
     def way(self, message_id: MessageId, envelope: Envelope, recipient: Recipient) -> Way:
         """The way of one recipient."""
-        return self.ways(message_id, envelope, (recipient,))[0]
+        way = self._familiar.get((recipient.domain, envelope.virtual_server))
+        return way or self.ways(message_id, envelope, (recipient,))[0]
 
     def ways(self, message_id: MessageId, envelope: Envelope, recipients: tuple[Recipient, ...]) -> list[Way]:
         """The ways of some recipients of a message; equal ones are the same object."""
@@ -159,11 +173,19 @@ class Router:
         return _specificity(decision, found.name), found.security.tls.strength
 
     def _way(self, message_id: MessageId, recipient: Recipient, properties: MessageProperties, here: Here) -> Way:
+        way = self._familiar.get((recipient.domain, here.virtual_server))
+        if way is not None:
+            return way
         decision = route(recipient, properties, here, self.organization, self.link_state)
         result = decision.result
-        if isinstance(result, Routed | Unreachable):
-            return Way(key_of(choose(result.routes, message_id)), decision)
-        return Way(None, decision)
+        if not isinstance(result, Routed | Unreachable):
+            return Way(None, decision)
+        way = Way(key_of(choose(result.routes, message_id)), decision)
+        if len(result.routes) == 1 and holds_for_domain(decision, recipient.domain, self.organization):
+            if len(self._familiar) >= FAMILIAR_MAX:
+                self._familiar.clear()
+            self._familiar[recipient.domain, here.virtual_server] = way
+        return way
 
     def _here(self, envelope: Envelope) -> Here | None:
         """The virtual server that received the message; this server's first one if that has left the file."""
