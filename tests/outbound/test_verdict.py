@@ -145,6 +145,13 @@ def test_the_event_of_an_outcome(name: str) -> None:
     assert event.reason == ("credentials refused" if step is Step.HELD else "")
 
 
+def test_the_event_of_an_outcome_without_a_next_attempt_says_nothing_of_one() -> None:
+    for outcome in (OK, NO_SUCH_USER, LOGIN):
+        found = attempt(message(1))
+        (event,) = of_outcomes(found, {0: outcome}, AT).events
+        assert b"next_attempt" not in msgspec.json.encode(event)
+
+
 def test_the_event_of_a_delivery_says_how_it_was_protected() -> None:
     delivered = Delivered(Reply(250, "2.0.0", "Ok"), "mx", tls="TLSv1.3 verified")
     (event,) = of_outcomes(attempt(message(1)), {0: delivered}, AT).events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -76,6 +77,18 @@ def test_service_says_that_a_port_is_in_use(tmp_path: Path, capfd: pytest.Captur
         port = other.getsockname()[1]
         assert serve(write(tmp_path, listen=f"127.0.0.1:{port}")) == CANNOT_LISTEN_EXIT
     assert f"cannot listen on 127.0.0.1 port {port}: another program listens there" in capfd.readouterr().err
+
+
+def test_service_warns_of_its_configuration_in_lines_of_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads standard error as JSON meets no other line of a server that runs."""
+    path = write(tmp_path, more='[[accepted_domain]]\ndomain = "contoso.com"')
+    (tmp_path / "state").touch()  # so that it ends by itself
+    assert serve(path, json_logs=True) == STATE_EXIT
+    *logged, last = capfd.readouterr().err.splitlines()
+    assert {json.loads(line)["event"] for line in logged} >= {"configuration-warning"}
+    assert last.startswith("bridgehead: ")
 
 
 def test_service_makes_files_that_are_nobody_elses_and_sockets_that_are(new_bridgehead: NewBridgehead) -> None:

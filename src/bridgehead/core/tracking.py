@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,10 @@ class Step(StrEnum):
     RELEASED = "released"
     DELETED = "deleted"
     DAMAGED = "damaged"
+
+
+NO_TIME: Final = 0.0
+"""The `next_attempt` of an event that has none: msgspec leaves this very object out, and no other zero."""
 
 
 class TrackingEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename={"step": "event"}):
@@ -56,7 +60,7 @@ class TrackingEvent(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     enhanced: str = ""
     reply: str = ""
     attempt: int = 0
-    next_attempt: float = 0.0
+    next_attempt: float = NO_TIME
     reason: str = ""
     delay_ms: int = 0
     """Milliseconds since the message arrived."""

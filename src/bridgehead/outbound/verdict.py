@@ -20,7 +20,7 @@ from bridgehead.core.outcome import Deferred, Delivered, Failed, Outcome, Scope
 from bridgehead.core.recipient_state import Hold, RecipientState, Standing
 from bridgehead.core.reply import Reply
 from bridgehead.core.retry import expires_at, held_seconds, message_back_off
-from bridgehead.core.tracking import Step, TrackingEvent
+from bridgehead.core.tracking import NO_TIME, Step, TrackingEvent
 from bridgehead.outbound.entry import Attempt
 
 EXPIRED: Final = Reply(0, "4.4.7", "Delivery time expired")
@@ -232,7 +232,7 @@ def _outcome_event(
         enhanced=outcome.reply.enhanced,
         reply=outcome.reply.text,
         attempt=state.attempts,
-        next_attempt=state.next_attempt,
+        next_attempt=state.next_attempt or NO_TIME,
         reason=CREDENTIALS_REFUSED if is_held else "",
         delay_ms=delay_ms(envelope, at.now),
     )

@@ -29,11 +29,12 @@ def serve(config: Path | None, *, json_logs: bool = False) -> int:
     """Serve until stopped; returns the exit code of the command."""
     path = find(str(config) if config else None, os.environ, uid=os.getuid())
     loaded = load(path)
-    for issue in loaded.issues:
-        sys.stderr.write(f"{issue}\n")
     if loaded.configuration is None:
+        sys.stderr.writelines(f"{issue}\n" for issue in loaded.issues)
         return CONFIGURATION_EXIT
     set_up(json=True if json_logs else None)
+    for issue in loaded.issues:
+        log.warning("%s", issue, extra={"event": "configuration-warning"})
     if os.geteuid() == 0 and not loaded.configuration.node.user:
         log.warning("serving as root: set user in [node], which serves as that user once the ports are bound")
     try:
