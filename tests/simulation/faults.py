@@ -108,6 +108,9 @@ class Faults:
         if not self._is_over:
             act(*arguments)
 
+    def _count(self, kind: str) -> None:
+        self._world.ledger.faults[kind] += 1
+
     def _note(self, text: str) -> None:
         self._world.ledger.note(f"! {text}")
 
@@ -121,6 +124,7 @@ class Faults:
     def _sink_changes_mood(self) -> None:
         name, sink, _ = self._sink()
         mood = self._random.choice(list(MOODS))
+        self._count(mood)
         sink.mood = MOODS[mood]
         sink.recipients_max = self._random.choice((100, 100, 1, 2))
         self._note(f"{name} is {mood}")
@@ -129,6 +133,7 @@ class Faults:
         name, _, host = self._sink()
         kind = self._random.choice(("is_silent", "is_refusing"))
         setattr(host, kind, True)
+        self._count("host silent" if kind == "is_silent" else "host refuses")
         self._note(f"{name} {kind}")
         self._after(self._random.choice((0.5, 5.0, 25.0, 100.0)), self._host_returns, name, host)
 
@@ -137,6 +142,7 @@ class Faults:
         for second in range(0, 20, 2):
             self._after(second, setattr, host, "is_refusing", True)
             self._after(second + 1, setattr, host, "is_refusing", False)
+        self._count("host flaps")
         self._note(f"{name} flaps")
 
     def _host_returns(self, name: str, host: Host) -> None:
@@ -147,11 +153,13 @@ class Faults:
     def _worker_is_killed(self) -> None:
         worker = self._worker()
         if worker is not None:
+            self._count("worker killed")
             worker.machine.killed(worker.index)
 
     def _worker_is_killed_soon(self) -> None:
         worker = self._worker()
         if worker is not None:
+            self._count("worker killed at a step")
             steps = self._random.randrange(1, 400)
             self._note(f"{worker.name} will be killed in {steps} steps")
             worker.life.dies_at = worker.life.steps + steps
@@ -159,10 +167,12 @@ class Faults:
     def _power_fails(self) -> None:
         machine = self._random.choice(self._machines)
         if not machine.is_off:
+            self._count("power fails")
             machine.power_off()
             self._after(self._random.choice((1.0, 10.0)), machine.power_on)
 
     def _restart(self) -> None:
+        self._count("restart")
         self._random.choice(self._machines).drain()
 
     def _disk_fails(self) -> None:
@@ -170,6 +180,7 @@ class Faults:
         disk = self._random.choice(machine.disks)
         kind = self._random.choice(("is_full", "is_unreadable"))
         setattr(disk, kind, True)
+        self._count("disk full" if kind == "is_full" else "disk unreadable")
         machine.troubled_at = self._world.loop.time() + 20.0
         self._note(f"the disk of {machine.name} {kind}")
         self._after(self._random.choice((0.2, 3.0, 15.0)), setattr, disk, kind, False)
@@ -178,6 +189,7 @@ class Faults:
         machine = self._random.choice(self._machines)
         former = machine.organization if self._random.random() < 0.5 else self._original
         organization = changed(former, self._random)
+        self._count("reload")
         self._note(f"{machine.name} takes a changed configuration: {_difference(self._original, organization)}")
         machine.apply(organization)
 
@@ -186,6 +198,7 @@ class Faults:
         if worker is None or not worker.is_ready:
             return
         verb = self._random.choice(list(Verb))
+        self._count(f"operator: {verb}")
         waiting = sorted(worker.dispatcher.index.messages)
         if self._random.random() < 0.5 and waiting:
             chosen = Selection(frozenset((MessageId(self._random.choice(waiting)),)))
@@ -212,6 +225,7 @@ class Faults:
 
     def _dns_fails(self) -> None:
         self._world.dns_fails = True
+        self._count("DNS fails")
         self._note("DNS fails")
         self._after(self._random.choice((2.0, 20.0)), setattr, self._world, "dns_fails", False)
 
@@ -220,6 +234,7 @@ class Faults:
         seconds = self._random.choice((-1, 1)) * self._random.choice((30.0, 3600.0, 5 * 3600.0, 86_400.0))
         machine.jumps.append((self._world.loop.time(), machine.offset, seconds > JUMP_SECONDS))
         machine.offset += seconds
+        self._count("clock set")
         self._note(f"the clock of {machine.name} jumps by {seconds:+.0f} s")
 
 

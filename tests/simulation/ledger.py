@@ -98,6 +98,8 @@ class Ledger:
         """Whether its server kept it for the operator."""
         self.accepted: set[tuple[int, str]] = set()
         """Mail and recipient that a sender has a 250 for."""
+        self.faults = Counter[str]()
+        """What went wrong, by kind."""
         self.duplicates = 0
         self.deliveries = 0
         self.dsns = 0
@@ -154,9 +156,10 @@ class Ledger:
             self.fail(f"{copy} was given to two messages")
         self.copies[copy.key] = copy
         self._by_mail.setdefault(copy.mail, []).append(copy)
-        copy.reports = {
-            address.decode().lower(): action.decode() for address, action in FINAL_RECIPIENT.findall(content)
-        }
+        if insert.envelope.is_dsn:
+            copy.reports = {
+                address.decode().lower(): action.decode() for address, action in FINAL_RECIPIENT.findall(content)
+            }
         to = ", ".join(one.address for one in insert.envelope.recipients)
         what = f"DSN ({', '.join(sorted(copy.reports.values()))}) about mail" if insert.envelope.is_dsn else "mail"
         self.note(f"{copy} stored: {what} {copy.mail} from <{insert.envelope.reverse_path}> to {to}")
@@ -250,6 +253,11 @@ class Ledger:
             copy.under_way.add(ordinal)
         self._sendings[number] = sending = Sending(copy, life, ordinals)
         self._every_sending.append(sending)
+
+    @property
+    def transactions(self) -> int:
+        """How many began."""
+        return len(self._every_sending)
 
     def ended(self, number: int, attempted: Attempted) -> None:
         """The transaction on this connection ended."""

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from argon2 import PasswordHasher
 
-from bridgehead.core.envelope import MessageId
+from bridgehead.core.envelope import Envelope, MessageId
 from bridgehead.core.explanation import Question, explain
 from bridgehead.core.leases import Leases, Request
 from bridgehead.core.link_state import LinkState
@@ -128,6 +128,8 @@ class Worker:
         self._drain = asyncio.Event()
         self.started_at = machine.world.loop.time()
         self._inbox: deque[Message | Organization] = deque()
+        self._present: tuple[object, object] = (None, None)
+        self._answers: dict[tuple[object, ...], frozenset[str]] = {}
 
     def begin(self) -> None:
         """Start, in its own life."""
@@ -258,8 +260,18 @@ class Worker:
         assert message_id is not None
         envelope = self.ledger.copy(self.name, message_id).envelope
         addresses = [event.recipient] if event.recipient else [one.address for one in envelope.recipients]
-        explained: set[str] = set()
-        for address in addresses:
+        explained = {connector for address in addresses for connector in self._explained(address, envelope)}
+        if event.connector not in explained:
+            self.ledger.fail(f"{self.name} routes {addresses} by {event.connector!r}, explain says {explained}")
+
+    def _explained(self, address: str, envelope: Envelope) -> frozenset[str]:
+        """The connectors that `explain` names; asked once for each configuration and link state."""
+        present = self.dispatcher.organization, self.dispatcher.link_state
+        if present[0] is not self._present[0] or present[1] is not self._present[1]:
+            self._present = present
+            self._answers.clear()
+        key = address, envelope.reverse_path, envelope.size, envelope.virtual_server
+        if key not in self._answers:
             question = Question(
                 address,
                 envelope.reverse_path,
@@ -267,10 +279,9 @@ class Worker:
                 size=envelope.size,
                 virtual_server=envelope.virtual_server,
             )
-            answer = explain(question, self.dispatcher.organization, self.dispatcher.link_state)
-            explained.update([route.connector for route in answer.routes] or [""])
-        if event.connector not in explained:
-            self.ledger.fail(f"{self.name} routes {addresses} by {event.connector!r}, explain says {explained}")
+            answer = explain(question, *present)
+            self._answers[key] = frozenset([route.connector for route in answer.routes] or [""])
+        return self._answers[key]
 
 
 class Machine:

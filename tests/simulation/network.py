@@ -81,6 +81,8 @@ class Network:
         self.context = Context()
         self.open: Counter[tuple[str, str]] = Counter()
         self.changed: Callable[[str, str, int], None] = lambda *_: None
+        self.faults = Counter[str]()
+        """What struck a connection, by kind."""
         self._ends: dict[End, None] = {}
         self._last_number = 0
         loop.connect = self._connect
@@ -138,7 +140,7 @@ class Network:
             return transport, transport.protocol
         finally:
             if not is_open:
-                self.open[key] -= 1
+                self._one_less(key)
 
     def _join(self, key: tuple[str, str], life: Life, host: Host, factory: Factory) -> End:
         their_life, door = self.random.choice(host.doors)
@@ -165,12 +167,18 @@ class Network:
                 end.stall_at = random.randrange(octets)
                 end.stall_seconds = random.choice((2.0, 10.0, 40.0))
             end.is_split = random.random() < rates.split
+            self.faults["connection in pieces"] += end.is_split
 
     def _forget(self, end: End) -> None:
         self._ends.pop(end, None)
         if end.counted_as is not None:
-            self.open[end.counted_as] -= 1
+            self._one_less(end.counted_as)
             end.counted_as = None
+
+    def _one_less(self, key: tuple[str, str]) -> None:
+        self.open[key] -= 1
+        if not self.open[key]:
+            del self.open[key]
 
 
 class End(asyncio.Transport):
@@ -230,6 +238,7 @@ class End(asyncio.Transport):
         if self._is_closing or self.is_gone or self._has_ended or not data:
             return
         if self.loses_next:
+            self.network.faults["reply lost"] += 1
             self.breaks()
             return
         random, rest = self.network.random, bytes(data)
@@ -300,6 +309,7 @@ class End(asyncio.Transport):
         delay = self._delay()
         if self._written <= self.stall_at < self._written + len(piece):
             delay += self.stall_seconds
+            self.network.faults["connection stalls"] += 1
         self._written += len(piece)
         self._under_way += len(piece)
         self._last_arrival = max(self._last_arrival + GAP, loop.time() + delay)
@@ -317,6 +327,7 @@ class End(asyncio.Transport):
             self._under_way -= len(piece)
             self.cut_at -= len(piece)
             if self.cut_at < 0:
+                self.network.faults["connection cut"] += 1
                 self.breaks()
             elif peer.is_dark:
                 continue

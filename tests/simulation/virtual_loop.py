@@ -51,17 +51,40 @@ def present_life() -> Life | None:
     return _LIFE.get()
 
 
+class _Timer(asyncio.TimerHandle):
+    """A timer without what only a debugger asks for."""
+
+    __slots__ = ()
+    _cancelled: bool
+    _context: Context
+    _callback: Any
+    _args: Any
+
+    def __init__(
+        self, when: float, callback: Any, arguments: Any, loop: VirtualLoop, context: Context | None
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = arguments
+        self._loop = loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = self._scheduled = False
+        self._repr = self._source_traceback = None
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs what is ready, then jumps to the next timer. `connect` is the network."""
 
-    _ready: deque[asyncio.Handle]
+    _ready: deque[_Timer]
     _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
         self._now = START
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, _Timer]] = []
         self._order = count()
+        self.steps = 0
+        """Callbacks, timers and turns of tasks that ran."""
         self.connect: Connect | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self.set_task_factory(self._new_task)  # type: ignore[arg-type]  # options are Any
@@ -74,8 +97,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, when: float, callback: Any, *arguments: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         """As in any loop; timers of the same moment keep their order."""
-        timer = asyncio.TimerHandle(when, callback, arguments, self, context)
+        timer = _Timer(when, callback, arguments, self, context)
         heapq.heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    def call_later(  # type: ignore[override]  # the types of the arguments do not matter here
+        self, delay: float, callback: Any, *arguments: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """As in any loop."""
+        when = self._now + delay
+        timer = _Timer(when, callback, arguments, self, context)
+        heapq.heappush(self._timers, (when, next(self._order), timer))
+        return timer
+
+    def call_soon(  # type: ignore[override]  # the types of the arguments do not matter here
+        self, callback: Any, *arguments: Any, context: Any = None
+    ) -> asyncio.Handle:
+        """As in any loop."""
+        timer = _Timer(0.0, callback, arguments, self, context)
+        self._ready.append(timer)
         return timer
 
     async def create_server(self, protocol_factory: Any, *, sock: Any = None, **_: Any) -> Any:  # type: ignore[override]  # only what our code uses
@@ -107,21 +147,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     def _run_once(self) -> None:
+        """What is ready, then what is due next, until somebody says `stop`."""
         ready, timers = self._ready, self._timers
-        while timers and timers[0][2].cancelled():
-            heapq.heappop(timers)
-        if not ready:
-            assert timers or self._stopping, "nothing will ever happen again"
-            if timers:
+        while not self._stopping:
+            while timers and timers[0][2]._cancelled:
+                heapq.heappop(timers)
+            if not ready:
+                assert timers, "nothing will ever happen again"
                 self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
-            ready.append(heapq.heappop(timers)[2])
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if not handle._cancelled:
-                life = handle._context.get(_LIFE)  # type: ignore[attr-defined]
-                if life is None or (life.is_alive and _steps(life)):
-                    handle._run()
+            while timers and timers[0][0] <= self._now:
+                ready.append(heapq.heappop(timers)[2])
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if handle._cancelled:
+                    continue
+                context = handle._context
+                life = context.get(_LIFE)
+                if life is not None and not (life.is_alive and _steps(life)):
+                    continue  # whoever asked for it is dead
+                self.steps += 1
+                try:
+                    context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001  as every loop does
+                    self.call_exception_handler({"message": f"an error in {handle!r}", "exception": error})
 
     def _process_events(self, event_list: object) -> None:
         """There are none."""

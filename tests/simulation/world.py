@@ -34,7 +34,7 @@ class Names(Resolvers):
     """DNS without packets."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.loop.time)
+        # nothing of the machine that runs the simulation: neither its hosts nor its name servers
         self._answers = _Answers(world)
 
     def resolver(self, dns_servers: tuple[str, ...]) -> Resolver:
