@@ -26,12 +26,12 @@ class Pulse:
         self._next_due = next_due
         self._tick = tick
         self._sleeps_until = -inf
-        self._earlier = asyncio.Event()
+        self._sleep: asyncio.Future[bool] | None = None
 
     def notice(self, when: float) -> None:
         """Something is due at `when` that `next_due` did not say before."""
-        if when < self._sleeps_until:
-            self._earlier.set()
+        if when < self._sleeps_until and self._sleep is not None:
+            _end(self._sleep, is_woken=True)
 
     async def run(self) -> None:
         """Tick for ever."""
@@ -47,13 +47,18 @@ class Pulse:
         seconds = min(self._next_due() - now, IDLE_SECONDS)
         if seconds <= 0:
             return False
-        self._earlier.clear()
+        loop = asyncio.get_running_loop()
+        self._sleep = sleep = loop.create_future()
+        timer = loop.call_later(seconds, _end, sleep, False)
         self._sleeps_until = now + seconds
         try:
-            async with asyncio.timeout(seconds):
-                await self._earlier.wait()
-        except TimeoutError:
-            return False
+            is_woken: bool = await sleep
         finally:
+            timer.cancel()
             self._sleeps_until = -inf
-        return True
+        return is_woken
+
+
+def _end(sleep: asyncio.Future[bool], is_woken: bool) -> None:
+    if not sleep.done():
+        sleep.set_result(is_woken)
