@@ -12,7 +12,8 @@ from bridgehead.outbound.allowance import LocalAllowance
 from bridgehead.outbound.contract import Attempted, QueueKey
 from bridgehead.outbound.destination import destination_of
 from bridgehead.outbound.entry import Attempt, Entry
-from bridgehead.outbound.queue import Queue, Wire
+from bridgehead.outbound.opening import Wire
+from bridgehead.outbound.queue import Queue
 from bridgehead.spool.contract import Body, StoredMessage
 from tests.outbound.fake_channel import Clock, FakeDialer
 from tests.outbound.post_office import HERE, organization

@@ -105,6 +105,10 @@ class FakeDialer:
         """Transactions end when the test calls `FakeChannel.answer`."""
         self.is_silent = False
         """Hosts take connections and never greet."""
+        self.late: dict[str, asyncio.Event] = {}
+        """Next hops that are not ready before their event."""
+        self.held: list[str] = []
+        """The late ones that are being waited for."""
         self.dialled: list[Destination] = []
         self.channels: list[FakeChannel] = []
         self.transactions: list[tuple[Destination, Transaction]] = []
@@ -118,6 +122,12 @@ class FakeDialer:
         if self.is_silent:
             await asyncio.Event().wait()
         key = destination.key
+        if key.next_hop in self.late:
+            self.held.append(key.next_hop)
+            try:
+                await self.late[key.next_hop].wait()
+            finally:
+                self.held.remove(key.next_hop)
         outcome = self.hosts.get(key.connector) or self.hosts.get(key.next_hop)
         if outcome is not None:
             return Unavailable(outcome, (f"{key.next_hop}: {outcome.reply.text}",))

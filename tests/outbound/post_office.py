@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.liveness import Liveness
@@ -109,7 +110,7 @@ class PostOffice:
         asyncio.get_running_loop().call_soon(lambda: self.dispatcher.set_link_state(state))
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[PostOffice]:
+    async def open(self) -> AsyncIterator[Self]:
         """Run the dispatcher meanwhile."""
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self.dispatcher.run())

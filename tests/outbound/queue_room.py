@@ -13,7 +13,8 @@ from bridgehead.outbound.allowance import LocalAllowance
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.destination import destination_of
 from bridgehead.outbound.entry import Attempt
-from bridgehead.outbound.queue import Queue, Wire
+from bridgehead.outbound.opening import Wire
+from bridgehead.outbound.queue import Queue
 from tests.outbound.back_room import NOW, Owner, attempt, message
 from tests.outbound.fake_channel import Clock, FakeDialer
 from tests.outbound.post_office import HERE, organization

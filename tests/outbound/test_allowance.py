@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bridgehead.core.organization import ConnectorLimits, Delivery, SmartHost, SmartHostKind
 from bridgehead.core.routing import SMART_HOSTS
-from bridgehead.outbound.allowance import LocalAllowance, limits_of
+from bridgehead.outbound.allowance import LocalAllowance, is_of_slow, limits_of, slow
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.destination import destination_of
 from tests.outbound.post_office import HERE, connector, organization
@@ -81,3 +81,23 @@ def test_without_a_connector_the_virtual_server_alone_limits() -> None:
         "virtual server BRIDGE01/Default",
         "virtual server BRIDGE01/Default to fabrikam.com",
     ]
+
+
+def test_half_of_each_limit_may_be_slow_and_of_one_connection_the_one() -> None:
+    limits = (("connector ISP", 20), ("connector ISP to a.example", 1), ("virtual server V", 0))
+    assert slow(limits) == (("connector ISP, slow", 10), ("connector ISP to a.example, slow", 1))
+    assert [is_of_slow(name) for name, _ in (*slow(limits), *limits)] == [True, True, False, False, False]
+
+
+def test_a_place_among_the_slow_is_no_connection() -> None:
+    turns, granted = Turns(), list[str]()
+    allowance = LocalAllowance(turns)
+    place = allowance.request_place((("connector ISP", 2),), lambda: granted.append("place"))
+    allowance.request_place((("connector ISP", 2),), lambda: granted.append("next place"))
+    for name in ("first", "second"):
+        allowance.request((("connector ISP", 2),), lambda name=name: granted.append(name))  # type: ignore[misc]  # bound now
+    turns.turn()
+    assert granted == ["place", "first", "second"]
+    allowance.release(place)
+    turns.turn()
+    assert granted[-1] == "next place"

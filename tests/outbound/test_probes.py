@@ -16,8 +16,8 @@ from bridgehead.core.organization import ConnectorLimits, Organization
 from bridgehead.core.recipient_state import Hold
 from bridgehead.outbound.allowance import LocalAllowance
 from bridgehead.outbound.contract import Destination, QueueKey, Unavailable
+from bridgehead.outbound.opening import Wire
 from bridgehead.outbound.probes import PROBE_SECONDS, Probes
-from bridgehead.outbound.queue import Wire
 from bridgehead.outbound.queues import Queues
 from tests.outbound.back_room import NOW, Owner
 from tests.outbound.fake_channel import REFUSED, Clock, FakeChannel, FakeDialer

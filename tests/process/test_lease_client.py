@@ -30,6 +30,17 @@ def test_lease_client_adds_the_limits_of_its_worker_to_those_of_a_connection() -
     assert sent == [Acquire(ticket, (*ISP, ("descriptors of worker 0", 384)), waits=True)]
 
 
+def test_lease_client_asks_for_a_place_among_the_slow_of_its_worker_too() -> None:
+    """Places that fell under the limit of the connections would take them from one another for ever."""
+    sent: list[Message] = []
+    granted: list[str] = []
+    client = LeaseClient(sent.append, (("descriptors of worker 0", 384),))
+    ticket = client.request_place(ISP, lambda: granted.append("place"))
+    assert sent == [Acquire(ticket, (("connector ISP, slow", 1), ("descriptors of worker 0, slow", 192)), waits=True)]
+    client.on_granted(Granted(ticket, is_granted=True))
+    assert granted == ["place"]
+
+
 def test_lease_client_does_not_pass_on_a_grant_that_crossed_a_withdrawal() -> None:
     sent: list[Message] = []
     granted: list[str] = []

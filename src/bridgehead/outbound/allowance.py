@@ -14,6 +14,9 @@ from bridgehead.core.leases import Leases, Limits, Request
 from bridgehead.outbound.contract import Destination
 
 _HOLDER: Final = 0
+_SLOW: Final = ", slow"
+SLOW_PART: Final = 2
+"""One in so many of the connections may be slow to come about."""
 
 
 class Allowance(Protocol):
@@ -23,8 +26,12 @@ class Allowance(Protocol):
         """Ask for a lease; returns a ticket. `granted` is called once, later on the event loop, never at once."""
         ...
 
+    def request_place(self, limits: Limits, granted: Callable[[], None]) -> int:
+        """The same for a place among the slow of these limits; a connection of its own is no part of it."""
+        ...
+
     def release(self, ticket: int) -> None:
-        """Give the lease back, or withdraw the request that still waits."""
+        """Give the lease, or the place, back, or withdraw the request that still waits."""
         ...
 
 
@@ -45,6 +52,10 @@ class LocalAllowance:
         given, _ = self._leases.request(Request(_HOLDER, ticket, limits))
         self._tell(given)
         return ticket
+
+    def request_place(self, limits: Limits, granted: Callable[[], None]) -> int:
+        """As in `Allowance`."""
+        return self.request(slow(limits), granted)
 
     def release(self, ticket: int) -> None:
         """As in `Allowance`."""
@@ -77,3 +88,13 @@ def limits_of(destination: Destination) -> Limits:
         limits.append((f"connector {connector.name}", connector.limits.connections))
         limits.append((f"connector {connector.name} to {next_hop}", connector.limits.connections_per_domain))
     return tuple(limits)
+
+
+def slow(limits: Limits) -> Limits:
+    """The limits that a connection falls under beside its own while it is slow to come about: a part of each."""
+    return tuple((f"{name}{_SLOW}", max(1, maximum // SLOW_PART)) for name, maximum in limits if maximum)
+
+
+def is_of_slow(name: str) -> bool:
+    """Whether a limit is one of `slow`."""
+    return name.endswith(_SLOW)

@@ -24,17 +24,18 @@ from bridgehead.core.outcome import Deferred, Failed, Outcome, Scope, are_delive
 from bridgehead.core.recipient_state import Hold
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.outbound.aging import Aging
-from bridgehead.outbound.allowance import Allowance, limits_of
+from bridgehead.outbound.allowance import Allowance, is_of_slow, limits_of
 from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.contract import Attempted, Dialer
 from bridgehead.outbound.entry import Attempt, Entry, message_of
 from bridgehead.outbound.hand_back import Badmail, HandBack
 from bridgehead.outbound.index import Index
 from bridgehead.outbound.loader import Loader
+from bridgehead.outbound.opening import Wire
 from bridgehead.outbound.placement import RETURNED, Occasion, Placement, Site, unsettled
 from bridgehead.outbound.probes import Probes
 from bridgehead.outbound.pulse import Pulse
-from bridgehead.outbound.queue import Queue, Wire
+from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.queues import Queues
 from bridgehead.outbound.recorder import Recorder, Records
 from bridgehead.outbound.router import Router
@@ -232,6 +233,8 @@ class Dispatcher:
 
     def give_back(self, limit: str, *, is_urgent: bool = True) -> None:
         """End one connection that falls under `limit`: another worker has none and mail for it."""
+        if is_of_slow(limit):
+            return  # a place comes back by itself, since no dial lasts for ever
         for queue in self.queues:
             limits = limits_of(queue.destination) if queue.destination is not None else ()
             if any(name == limit for name, _ in limits) and queue.give_back(is_urgent=is_urgent):

@@ -17,7 +17,7 @@ from bridgehead.core.routing import SMART_HOSTS
 from bridgehead.outbound.allowance import limits_of
 from bridgehead.outbound.contract import Destination, QueueKey, Unavailable
 from bridgehead.outbound.destination import destination_of
-from bridgehead.outbound.queue import Wire
+from bridgehead.outbound.opening import Wire
 from bridgehead.outbound.queues import Queues
 
 log: Final = logging.getLogger(__name__)

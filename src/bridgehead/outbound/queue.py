@@ -7,10 +7,7 @@ are closed after a few idle seconds. The queue decides when and over which conne
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Protocol
 
@@ -19,35 +16,19 @@ from bridgehead.core.organization import Delivery
 from bridgehead.core.outcome import Deferred, Failed, Scope
 from bridgehead.core.reply import Reply
 from bridgehead.core.retry import queue_back_off
-from bridgehead.outbound.allowance import Allowance, limits_of
-from bridgehead.outbound.contract import Attempted, Destination, Dialer, QueueKey, Transaction, Unavailable
+from bridgehead.outbound.allowance import limits_of
+from bridgehead.outbound.contract import Attempted, Channel, Destination, QueueKey, Transaction, Unavailable
 from bridgehead.outbound.entry import Attempt, Entry
-from bridgehead.outbound.idle import IdleLines
 from bridgehead.outbound.line import Line, closing_outcome, is_lost
+from bridgehead.outbound.opening import Openings, Wire
 from bridgehead.outbound.waiting import Waiting
-
-log: Final = logging.getLogger(__name__)
 
 IDLE_SECONDS: Final = 5.0
 """How long a connection is kept without mail: long enough for the next message of a burst, short for the peer."""
-_DEFECT: Final = Deferred(Reply(0, "4.3.0", "Internal error; the log has the details"), Scope.HOST)
 _NO_PROGRESS: Final = Deferred(Reply(0, "4.5.3", "No recipient was taken"), Scope.MESSAGE)
 TURN_MESSAGES: Final = 20
 """So many messages a connection carries yet when a worker that has none waits for its lease."""
 _NO_LIMIT: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """How queues reach the outside."""
-
-    dialer: Dialer
-    allowance: Allowance
-    spawn: Callable[[Coroutine[None, None, None]], object]
-    """Starts a task in the dispatcher's group."""
-    clock: Callable[[], float]
-    """Seconds that only grow."""
-    idle: IdleLines = field(default_factory=IdleLines)
 
 
 class QueueOwner(Protocol):
@@ -109,7 +90,7 @@ class Queue:
         self._loading = 0
         self._lines: dict[Line, None] = {}
         self._idle: list[Line] = []
-        self._opening = 0
+        self._openings = Openings(self, wire)
         self._lines_max = _NO_LIMIT
         self._is_draining = False
 
@@ -259,6 +240,7 @@ class Queue:
         if self._open_at <= now:
             self._open_at = 0.0
         self.waiting.make_ready(now)
+        self._openings.wake(now)
         for line in [line for line in self._idle if line.idle_since + IDLE_SECONDS <= now]:
             self._idle.remove(line)
             line.leave()
@@ -268,8 +250,12 @@ class Queue:
     def add_later(self, entry: Entry, due: float) -> None:
         """An entry that is ready at `due`."""
         self.waiting.add_later(entry, due)
-        if due < self.alarm_at:
-            self._owner.wake_at(self, due)
+        self.notice(due)
+
+    def notice(self, when: float) -> None:
+        """`wake` has something to do at `when`."""
+        if when < self.alarm_at:
+            self._owner.wake_at(self, when)
 
     def _set_alarm(self) -> None:
         """Be woken at the first moment at which `wake` has something to do."""
@@ -277,10 +263,10 @@ class Queue:
             self.retry_at if self.is_backing_off else inf,
             self.waiting.next_due() or inf,
             self._open_at or inf,
+            self._openings.next_due(),
             min((line.idle_since for line in self._idle), default=inf) + IDLE_SECONDS,
         )
-        if due < self.alarm_at:
-            self._owner.wake_at(self, due)
+        self.notice(due)
 
     def _return_loaded(self) -> None:
         """Give back what is in memory and not begun, so that waiting costs nothing but ids."""
@@ -296,11 +282,11 @@ class Queue:
 
     def _open_more(self) -> None:
         """Ask for connections: one to find out whether the host answers, then as many as there are entries."""
-        backlog = len(self._loaded) + self._loading + self.waiting.ready_count - self._opening
+        backlog = len(self._loaded) + self._loading + self.waiting.ready_count - len(self._openings)
         if backlog <= 0 or self._wire.clock() < self._open_at:
             return
-        is_answering = len(self._lines) > self._opening
-        wanted = min(backlog, self._lines_max - len(self._lines)) if is_answering else 1 - self._opening
+        is_answering = len(self._lines) > len(self._openings)
+        wanted = min(backlog, self._lines_max - len(self._lines)) if is_answering else 1 - len(self._openings)
         for _ in range(wanted):
             self._ask_for_line()
 
@@ -308,29 +294,18 @@ class Queue:
         assert self.destination is not None, "a queue without a way opens nothing"
         line = Line(self)
         self._lines[line] = None
-        self._opening += 1
-        line.ticket = self._wire.allowance.request(limits_of(self.destination), lambda: self._granted(line))
+        self._openings.begin(line, self.destination)
 
-    def _granted(self, line: Line) -> None:
-        """There is room for the line; dial, if anything still waits for it."""
-        line.is_granted = True
+    def wanted(self, line: Line) -> Destination | None:
+        """As in `OpeningOwner`."""
         backlog = len(self._loaded) + self._loading + self.waiting.ready_count
-        if line not in self._lines:
-            return
         if not backlog or self.is_backing_off or self.destination is None or self._is_draining:
-            self._opening -= 1
             self._forget(line)
-            return
-        self._wire.spawn(self._open(line, self.destination))
+            return None
+        return self.destination
 
-    async def _open(self, line: Line, destination: Destination) -> None:
-        try:
-            result = await self._wire.dialer.open(destination, line.closed)
-        except Exception:  # the root of a dial: a defect there must not end the dispatcher
-            log.exception("dialling failed", extra={"connector": self.key.connector, "next_hop": self.key.next_hop})
-            result = Unavailable(_DEFECT, ())
-        finally:
-            self._opening -= 1
+    def opened(self, line: Line, destination: Destination, result: Channel | Unavailable) -> None:
+        """As in `OpeningOwner`."""
         if isinstance(result, Unavailable):
             self._forget(line)
             self._unavailable(result)
@@ -354,7 +329,7 @@ class Queue:
         if isinstance(outcome, Failed) or (isinstance(outcome, Deferred) and outcome.scope is Scope.CREDENTIAL):
             self._condemn_all(outcome)
         elif isinstance(outcome, Deferred):
-            if len(self._lines) > self._opening:
+            if len(self._lines) > len(self._openings):
                 # Others are open: the peer limits connections. That is no reason to stop those that work.
                 self._open_at = self._wire.clock() + self.delivery.glitch_retry_seconds
                 self._set_alarm()
@@ -384,8 +359,7 @@ class Queue:
         self._idle.append(line)
         if destination is not None and destination.domain:
             self._wire.idle.keep(self, line, destination)
-        if self.alarm_at > line.idle_since + IDLE_SECONDS:
-            self._owner.wake_at(self, line.idle_since + IDLE_SECONDS)
+        self.notice(line.idle_since + IDLE_SECONDS)
 
     def let_go(self, line: Line, carried: int) -> None:
         """As in `IdleOwner`."""
@@ -407,7 +381,9 @@ class Queue:
     def _forget(self, line: Line) -> None:
         if line in self._lines:
             del self._lines[line]
-            self._wire.allowance.release(line.ticket)
+            self._openings.end(line)
+            if line.ticket:
+                self._wire.allowance.release(line.ticket)
 
     def _close_lines(self) -> None:
         """End all connections, busy ones after their transaction."""

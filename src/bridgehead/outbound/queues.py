@@ -11,7 +11,8 @@ from typing import Final
 from bridgehead.core.organization import Organization
 from bridgehead.outbound.contract import QueueKey
 from bridgehead.outbound.destination import destination_of
-from bridgehead.outbound.queue import Queue, QueueOwner, Wire
+from bridgehead.outbound.opening import Wire
+from bridgehead.outbound.queue import Queue, QueueOwner
 
 UNROUTED: Final = QueueKey("", "", "")
 """Key of the queue that holds what nothing serves."""

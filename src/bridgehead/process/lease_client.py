@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from bridgehead.core.leases import Limits
+from bridgehead.outbound.allowance import slow
 from bridgehead.process.messages import Acquire, Granted, Message, Release
 
 
@@ -29,6 +30,13 @@ class LeaseClient:
         ticket = self._next_ticket()
         self._waiting[ticket] = granted
         self._send(Acquire(ticket, (*limits, *self._own), waits=True))
+        return ticket
+
+    def request_place(self, limits: Limits, granted: Callable[[], None]) -> int:
+        """The same for a place among the slow."""
+        ticket = self._next_ticket()
+        self._waiting[ticket] = granted
+        self._send(Acquire(ticket, slow((*limits, *self._own)), waits=True))
         return ticket
 
     def release(self, ticket: int) -> None:
