@@ -14,7 +14,7 @@ import pytest
 from bridgehead.control import tracking
 from bridgehead.control.log import PIPE_LINE_MAX
 from bridgehead.control.trace import Search, search
-from bridgehead.control.tracking import EventSink, SinkSettings, chunks
+from bridgehead.control.tracking import FILE_OCTETS_AT_ONCE, EventSink, SinkSettings, chunks, octets_at_once
 from bridgehead.control.tracking_store import store_path
 from bridgehead.core import queue_id
 from bridgehead.core.tracking import Step, TrackingEvent
@@ -152,10 +152,18 @@ def test_beyond_its_bound_the_buffer_drops_what_comes_last(tmp_path: Path, monke
     ],
 )
 def test_lines_are_written_together_but_never_cut(lines: list[bytes], counts: list[int]) -> None:
-    found = list(chunks(lines))
+    found = list(chunks(lines, PIPE_LINE_MAX))
     assert [count for count, _ in found] == counts
     assert b"".join(chunk for _, chunk in found) == b"".join(lines)
     assert all(len(chunk) <= PIPE_LINE_MAX or count == 1 for count, chunk in found)
+
+
+def test_more_is_written_at_once_to_a_file_than_to_a_pipe(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with (tmp_path / "log").open("wb") as file, os.fdopen(reading), os.fdopen(writing):
+        assert octets_at_once(file.fileno()) == FILE_OCTETS_AT_ONCE
+        assert octets_at_once(writing) == PIPE_LINE_MAX
+    assert octets_at_once(-1) == PIPE_LINE_MAX
 
 
 def test_the_sink_prunes_by_age(tmp_path: Path, record: Callable[..., EventSink]) -> None:

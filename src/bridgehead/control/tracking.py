@@ -11,6 +11,7 @@ import logging
 import os
 import select
 import sqlite3
+import stat
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ FLUSH_EVENTS: Final = 1_000
 BUFFER_EVENTS_MAX: Final = 50_000
 """About 30 MB; ten seconds of a disk that stands still under full load."""
 CLOSE_SECONDS: Final = 5.0
+FILE_OCTETS_AT_ONCE: Final = 64 * 1024
 _STDERR: Final = 2
 _UNREAD_SECONDS: Final = 0.25
 _PRUNE_SECONDS: Final = 60.0
@@ -78,6 +80,7 @@ class EventSink:
         self._is_closing = False
         self._written = self._dropped = self._rows_dropped = self._lines_dropped = 0
         self._prune_at = 0.0
+        self._octets_at_once = octets_at_once(self._settings.descriptor)
         self._thread = threading.Thread(target=self._run, name=f"tracking w{worker}", daemon=True)
         self._thread.start()
 
@@ -155,9 +158,9 @@ class EventSink:
         self._prune_at = now if removed == rows_max else now + _PRUNE_SECONDS
 
     def _write_lines(self, lines: list[bytes]) -> None:
-        """Whole lines together, no more than a pipe takes at once; lines that nobody reads are dropped."""
+        """Whole lines together, no more than are never mixed up; lines that nobody reads are dropped."""
         written = 0
-        for count, chunk in chunks(lines):
+        for count, chunk in chunks(lines, self._octets_at_once):
             if not self._write(chunk):
                 self._lines_dropped += len(lines) - written
                 return
@@ -177,12 +180,21 @@ class EventSink:
         return True
 
 
-def chunks(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Lines joined up to `PIPE_LINE_MAX` octets, and how many; a longer line stands alone."""
+def octets_at_once(descriptor: int) -> int:
+    """So many octets of several processes are not mixed up: to a file writes are atomic, to a pipe only small ones."""
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return PIPE_LINE_MAX  # it was closed before we came: nothing can be written anyway
+    return FILE_OCTETS_AT_ONCE if is_file else PIPE_LINE_MAX
+
+
+def chunks(lines: Iterable[bytes], octets_max: int) -> Iterator[tuple[int, bytes]]:
+    """Lines joined up to `octets_max`, and how many; a longer line stands alone."""
     joined: list[bytes] = []
     size = 0
     for line in lines:
-        if joined and size + len(line) > PIPE_LINE_MAX:
+        if joined and size + len(line) > octets_max:
             yield len(joined), b"".join(joined)
             joined, size = [], 0
         joined.append(line)
