@@ -62,6 +62,14 @@ async def test_a_dead_host_backs_off_the_queue_and_nothing_is_lost(tmp_path: Pat
         assert office.count() == 0
 
 
+async def test_a_host_that_is_dead_is_told_of_the_recipients_that_wait_for_it(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.hosts["dead.example"] = REFUSED
+        await office.accept("a@dead.example", "b@one.example")
+        told = [(one.recipient, one.recipients) for one in office.events_of(Step.DEFERRED) if one.queue_id]
+        assert told == [("a@dead.example", 0)]
+
+
 async def test_message_trouble_backs_off_that_recipient_alone(tmp_path: Path) -> None:
     async with PostOffice(tmp_path, NATIVE).open() as office:
         office.dialer.recipients["grey@one.example"] = [LATER, LATER, OK]

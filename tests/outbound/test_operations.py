@@ -295,3 +295,15 @@ async def test_a_large_backlog_is_listed_and_changed_without_keeping_others_wait
                 seen.append(len(read))
         assert counting.result().messages == 5 * READ_AT_ONCE
         assert max(after - before for before, after in pairwise(seen)) <= READ_AT_ONCE
+
+
+async def test_a_host_for_which_nothing_waits_any_more_is_not_dialled(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.hosts["dead.example"] = REFUSED
+        await office.accept("bob@dead.example")
+        await operations(office).perform(Verb.DELETE, EVERYTHING)
+        told = len(office.events_of(Step.DEFERRED))
+        await office.passes(HOUR)
+        assert len(office.dialer.dialled) == 1
+        assert len(office.events_of(Step.DEFERRED)) == told
+        assert not list(office.dispatcher.queues)

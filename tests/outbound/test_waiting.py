@@ -134,6 +134,7 @@ class AgainstPlainLists(RuleBasedStateMachine):
     def counts_agree(self) -> None:
         assert len(self.waiting) == len(self.ready) + len(self.later) + len(self.unexamined)
         assert self.waiting.ready_count >= len(self.ready)
+        assert len(self.waiting) or not self.waiting.ready_count
 
 
 AgainstPlainLists.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

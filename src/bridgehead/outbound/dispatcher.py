@@ -336,7 +336,8 @@ class Dispatcher:
         """The queue backs off: said of a message, or of all that wait."""
         now = self.clocks.wall()
         envelope = message.envelope if message is not None else None
-        one = envelope is not None and len(envelope.recipients) == 1
+        recipients = self.index.recipients_in(queue, message) if message is not None else []
+        one = len(recipients) == 1
         self._surroundings.emit(
             TrackingEvent(
                 ts=now,
@@ -346,8 +347,8 @@ class Dispatcher:
                 queue_id=queue_id.write(message.message_id) if message is not None else "",
                 message_id=envelope.message_id if envelope else "",
                 sender=envelope.reverse_path if envelope else None,
-                recipient=envelope.recipients[0].address if envelope and one else "",
-                recipients=0 if one else len(envelope.recipients) if envelope else len(queue.waiting),
+                recipient=recipients[0].address if one else "",
+                recipients=0 if one else len(recipients) or len(queue.waiting),
                 connector=queue.key.connector,
                 host=outcome.host or queue.key.next_hop,
                 code=outcome.reply.code,

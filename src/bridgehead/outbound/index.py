@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from bridgehead.core.envelope import MessageId
-from bridgehead.outbound.entry import Attempt, Entry, Part, message_of
+from bridgehead.core.envelope import MessageId, Recipient
+from bridgehead.outbound.entry import Attempt, Entry, Part, message_of, waiting_ordinals
 from bridgehead.outbound.queue import Queue
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, StoredMessage
 
@@ -163,6 +163,12 @@ class Index:
             for message_id, message in self._fresh.items()
             if any(found is queue for _, found in self.entries_of(message_id))
         ]
+
+    def recipients_in(self, queue: Queue, message: StoredMessage) -> list[Recipient]:
+        """The recipients of a fresh message that wait in `queue`."""
+        recipients = message.envelope.recipients
+        entries = [entry for entry, found in self.entries_of(message.message_id) if found is queue]
+        return [recipients[ordinal] for entry in entries for ordinal in waiting_ordinals(entry, recipients)]
 
     def _forget_fresh(self, message_id: MessageId) -> StoredMessage | None:
         message = self._fresh.pop(message_id, None)

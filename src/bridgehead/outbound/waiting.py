@@ -40,8 +40,8 @@ class Waiting:
 
     @property
     def ready_count(self) -> int:
-        """Entries whose turn it is; entries marked as gone may count, so this is an upper bound."""
-        return len(self._ready)
+        """Entries whose turn it is; some that are marked as gone may count, but none where nothing is left at all."""
+        return min(len(self._ready), len(self))
 
     def add_ready(self, entry: Entry) -> None:
         """Last in the line."""
