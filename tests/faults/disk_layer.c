@@ -9,7 +9,8 @@
  *   DISK_LAYER_LOG    the record; no record is kept where it is not set
  *   DISK_LAYER_FAIL   a folder: while it holds a file "fsync", each fsync and fdatasync fails with EIO; "write": each
  *                     write; "readonly": each write and each change of a name or size, with EROFS; a name with a
- *                     number behind it ("fsync 7") fails only that one, counted from 1
+ *                     number behind it ("fsync 7") fails only that one, counted from 1; "unreadable": reads fail with
+ *                     EIO as its lines say, "INODE START END": of this file, from one octet up to another
  *
  * A record: a struct entry, then its first path, its second path, and its content.
  */
@@ -153,6 +154,48 @@ int close(int fd) {
         tracked[fd] = 0;
     return (int)syscall(SYS_close, fd);
 }
+
+/* How much of a read is before the first octet that the disk does not give: -1 where that is its first one. */
+static ssize_t readable(int fd, size_t size, off64_t offset) {
+    char path[PATH_MAX];
+    unsigned long long inode;
+    long long start, end;
+    if (!fail || !is_tracked(fd))
+        return (ssize_t)size;
+    snprintf(path, sizeof path, "%s/unreadable", fail);
+    int error = errno;
+    FILE *lines = fopen(path, "re");
+    errno = error;
+    if (!lines)
+        return (ssize_t)size;
+    while (fscanf(lines, "%llu %lld %lld", &inode, &start, &end) == 3) {
+        if (inode != inode_of(fd))
+            continue;
+        if (offset >= start && offset < end)
+            size = (size_t)-1;
+        else if (offset < start && offset + (long long)size > start && (ssize_t)size > 0)
+            size = (size_t)(start - offset);
+        if ((ssize_t)size < 0)
+            break;
+    }
+    fclose(lines);
+    return (ssize_t)size;
+}
+
+static ssize_t taken(int fd, void *content, size_t size, off64_t offset) {
+    ssize_t given = readable(fd, size, offset < 0 ? lseek64(fd, 0, SEEK_CUR) : offset);
+    if (given < 0) {
+        errno = EIO;
+        return -1;
+    }
+    return offset < 0 ? syscall(SYS_read, fd, content, given) : syscall(SYS_pread64, fd, content, given, offset);
+}
+
+ssize_t read(int fd, void *content, size_t size) {
+    return is_tracked(fd) ? taken(fd, content, size, -1) : syscall(SYS_read, fd, content, size);
+}
+ssize_t pread(int fd, void *content, size_t size, off_t offset) { return taken(fd, content, size, offset); }
+ssize_t pread64(int fd, void *content, size_t size, off64_t offset) { return taken(fd, content, size, offset); }
 
 static ssize_t written(int fd, const void *content, size_t size, off64_t offset) {
     if (fd >= 0 && fd < DESCRIPTORS && tracked[fd] == 2) {

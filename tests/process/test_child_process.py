@@ -11,7 +11,7 @@ import pytest
 
 from bridgehead.process import child_process
 from bridgehead.process.child_process import Identity
-from bridgehead.process.messages import Answered, Drain, Message
+from bridgehead.process.messages import Answered, Drain, Failed, Message
 
 CHILD = "tests.process.told_child"
 
@@ -48,3 +48,13 @@ async def test_child_process_can_be_killed() -> None:
     async with asyncio.timeout(20):
         assert await child.wait_ended() == -9
     child.kill()  # it is gone: no error
+
+
+async def test_child_process_is_heard_to_its_last_word() -> None:
+    """It speaks and ends at once: its end must not be noticed before what it said."""
+    for _ in range(5):
+        said: list[Message] = []
+        child = await child_process.start(Identity(CHILD, ("last word",), ""), said.append)
+        async with asyncio.timeout(20):
+            assert await child.wait_ended() == 1
+        assert said == [Failed("last word")]

@@ -89,3 +89,16 @@ def test_health_does_not_mind_a_worker_that_spoke_and_is_gone(machine: Machine) 
     machine.workers = [None, Worker()]
     machine.health.spool_said(0, "disk I/O error")
     assert machine.health.reasons() == ("worker 0 is not ready: see the log",)
+
+
+def test_health_tells_why_a_worker_cannot_start_until_it_does(machine: Machine) -> None:
+    machine.health.worker_failed(0, "the disk gives nothing of p0.db")
+    assert machine.health.reasons() == ()
+    machine.workers[0] = None
+    assert machine.health.reasons() == ("worker 0 cannot start: the disk gives nothing of p0.db",)
+    assert machine.health.fault_of(0) == "the disk gives nothing of p0.db"
+    machine.workers[0] = Worker()
+    machine.health.worker_ready(0)
+    machine.workers[0] = None
+    assert machine.health.reasons() == ("worker 0 is not ready: see the log",)
+    assert machine.health.fault_of(0) == ""

@@ -8,6 +8,8 @@ import pytest
 
 from bridgehead.process import keeping
 
+PAUSES = keeping.PAUSES_SECONDS
+
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,6 +30,11 @@ async def test_keeping_starts_a_child_again_whenever_it_ends() -> None:
 
     await keeping.keep("worker 0", run, stopping)
     assert runs == 4
+
+
+def test_keeping_waits_longer_and_longer_for_what_cannot_start() -> None:
+    assert list(PAUSES) == sorted(PAUSES)
+    assert PAUSES[-1] == 60.0, "so that the disk of a machine in trouble is not worn by starts"
 
 
 async def test_keeping_does_not_start_a_child_of_a_server_that_stops() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -81,3 +82,38 @@ def test_listening_names_the_remedy_for_an_address_this_machine_does_not_have(no
     unreachable = Organization("Contoso", (Server("S"),), (VirtualServer("Default", "S", listeners, "m.test"),))
     with pytest.raises(MachineError, match="ip address"):
         ListeningSockets(node, 1).bind(unreachable)
+
+
+def accepts(bound: int) -> bool:
+    """Whether a connection waits in a listening socket."""
+    with socket.socket(fileno=os.dup(bound)) as listening:
+        listening.setblocking(False)
+        try:
+            listening.accept()[0].close()
+        except OSError:
+            return False
+        return True
+
+
+def test_listening_sends_nothing_to_a_worker_that_rests(node: Node) -> None:
+    port = free_port()
+    listening = ListeningSockets(node, 2)
+    which = listening.bind(organization(port))
+    listening.rest(0)
+    for _ in range(20):
+        socket.create_connection(("127.0.0.1", port)).close()
+        assert accepts(listening.descriptors(1, which)[0])
+    listening.wake(0)
+    listening.wake(0)
+    assert -1 not in listening.descriptors(0, which)
+    socket.create_connection(("127.0.0.1", port)).close()
+    assert accepts(listening.descriptors(1, which)[0]), "nothing arrives before the worker listens"
+    listening.rest(0)
+    listening.rest(1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        with pytest.raises(MachineError, match="another program listens there"):
+            listening.wake(1)
+    listening.close()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bridgehead.process.child_process import receive_descriptors
-from bridgehead.process.messages import Answered, Drain, Message, Pipe
+from bridgehead.process.messages import Answered, Drain, Failed, Message, Pipe
 
 
 async def main() -> None:
@@ -24,6 +24,10 @@ async def main() -> None:
 
     pipe = Pipe(received, ended.set)
     await asyncio.get_running_loop().create_connection(lambda: pipe, sock=socket.socket(fileno=int(sys.argv[1])))
+    if sys.argv[3:] == ["last word"]:
+        pipe.send(Failed("last word"))
+        pipe.close()
+        sys.exit(1)
     await ended.wait()
 
 

@@ -75,3 +75,24 @@ def test_a_log_counts_up_to_its_last_whole_transaction(tmp_path: Path) -> None:
     (tmp_path / "copy.db-wal").write_bytes(log)
     assert [row[0] for row in read(tmp_path / "copy.db")[0]] == [1, 2, 3]
     connection.close()
+
+
+def test_a_log_with_a_gap_counts_behind_it_but_for_one_frame(tmp_path: Path) -> None:
+    """Each transaction here is one frame, and each message larger than half a page."""
+    connection = connect_owner(tmp_path / "p0.db")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    for number in range(1, 9):
+        connection.execute("INSERT INTO message VALUES (?, x'11', zeroblob(3000))", (number,))
+    log = bytearray((tmp_path / "p0.db-wal").read_bytes())
+    shutil.copy(tmp_path / "p0.db", tmp_path / "copy.db")
+    whole = {row[0] for row in read(tmp_path / "p0.db")[0]}
+    middle = len(log) // 2 // PAGE_BYTES * PAGE_BYTES
+    log[middle : middle + PAGE_BYTES] = bytes(PAGE_BYTES)
+    (tmp_path / "copy.db-wal").write_bytes(log)
+    before = {row[0] for row in read(tmp_path / "copy.db")[0]}
+    with closing(Pages(tmp_path / "copy.db", log_has_gaps=True)) as pages:
+        behind = {row[0] for row in pages.messages()}
+    assert whole == set(range(1, 9))
+    assert 8 not in before
+    assert before | {8} <= behind
+    connection.close()

@@ -8,6 +8,7 @@ import pwd
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from bridgehead.process.messages import Message, Pipe
 
 DESCRIPTORS_MAX: Final = 200
 """Descriptors in one message: below the kernel's SCM_MAX_FD of 253."""
+LAST_WORDS_SECONDS: Final = 1.0
+"""How long a child that ended is listened to: what it said is in the pipe already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,14 @@ class Identity:
 class ChildProcess:
     """A running worker or console. Owned by the supervisor's task for it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, pipe: Pipe, lane: socket.socket) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, pipe: Pipe, lane: socket.socket, hung_up: asyncio.Event
+    ) -> None:
         self._process = process
         self._pipe = pipe
         self._lane = lane
+        self._hung_up = hung_up
+        """Set at the end of the pipe: everything it said has been heard."""
         self.is_ready = False
         self.fault = ""
         """Why it cannot write its spool; empty: it can."""
@@ -53,7 +60,11 @@ class ChildProcess:
     async def wait_ended(self) -> int:
         """Wait until the process has ended; returns its exit status (negative: the signal)."""
         try:
-            return await self._process.wait()
+            status = await self._process.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self._hung_up.wait()
+            return status
         finally:
             self._pipe.close()
             self._lane.close()
@@ -86,10 +97,11 @@ async def start(identity: Identity, received: Callable[[Message], None]) -> Chil
             **_become(identity.user),
         )
     ours.setblocking(False)
-    pipe = Pipe(received, lambda: None)
+    hung_up = asyncio.Event()
+    pipe = Pipe(received, hung_up.set)
     loop = asyncio.get_running_loop()
     await loop.create_connection(lambda: pipe, sock=ours)
-    return ChildProcess(process, pipe, our_lane)
+    return ChildProcess(process, pipe, our_lane, hung_up)
 
 
 def _become(user: str) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Health:
         self._space = space
         self._workers = workers
         self._had_room = True
+        self._failures: dict[int, str] = {}
+        """Why workers that do not run had to end, by index."""
 
     async def watch(self) -> None:
         """Look at the disk now and then, until cancelled."""
@@ -57,13 +59,28 @@ class Health:
         elif had_fault and not fault:
             log.warning("worker %d can write its spool again", index, extra={"event": "spool-writable"})
 
+    def worker_failed(self, index: int, reason: str) -> None:
+        """A worker says why it has to end."""
+        self._failures[index] = reason
+
+    def worker_ready(self, index: int) -> None:
+        """A worker accepts mail."""
+        self._failures.pop(index, None)
+
+    def fault_of(self, index: int) -> str:
+        """Why a worker does not run, or cannot write its spool; empty: neither, or nobody knows."""
+        worker = self._workers()[index]
+        return worker.fault if worker is not None and worker.is_ready else self._failures.get(index, "")
+
     def reasons(self) -> tuple[str, ...]:
         """Why new mail is not accepted, each a sentence; empty: it is, by every worker."""
         room = self.room()
         reasons = [] if room.is_enough else [_full(room)]
         for index, worker in enumerate(self._workers()):
             if worker is None or not worker.is_ready:
-                reasons.append(f"worker {index} is not ready: see the log")
+                failure = self._failures.get(index)
+                why = f"cannot start: {failure}" if failure else "is not ready: see the log"
+                reasons.append(f"worker {index} {why}")
             elif worker.fault:
                 reasons.append(_unwritable(index, worker.fault))
         return tuple(reasons)

@@ -10,7 +10,7 @@ from typing import Final
 
 log: Final = logging.getLogger(__name__)
 
-PAUSES_SECONDS: Final = (0.1, 1.0, 5.0, 15.0)
+PAUSES_SECONDS: Final = (0.1, 1.0, 5.0, 15.0, 60.0)
 """Wait before a child is started again; the last repeats."""
 HEALTHY_SECONDS: Final = 60.0
 """A child that ran so long starts again at the first pause."""

@@ -1,4 +1,8 @@
-"""All listening sockets of a server, and what of them a worker must still be given."""
+"""All listening sockets of a server, and what of them a worker must still be given.
+
+Connections to a worker that is being replaced wait in its sockets. Where it cannot start they would wait in vain: its
+sockets are closed, so that the kernel gives connections to other workers, and refuses them where there is none.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +48,22 @@ class ListeningSockets:
     def descriptors(self, worker: int, which: tuple[Listening, ...]) -> list[int]:
         """The descriptors of a worker's own sockets, in the order of `which`."""
         return [self._bound[one][worker % len(self._bound[one])].fileno() for one in which]
+
+    def rest(self, worker: int) -> None:
+        """Let no connection wait for a worker that cannot start."""
+        for one, bound in self._bound.items():
+            if one.virtual_server:
+                bound[worker].close()
+
+    def wake(self, worker: int) -> None:
+        """Bind again what `rest` closed. Nothing arrives there before the worker listens.
+
+        `MachineError` where something cannot be bound; what was is kept.
+        """
+        for one, bound in self._bound.items():
+            if bound[worker % len(bound)].fileno() < 0:
+                again = sockets.bind_again(Listener(one.address, one.port, one.implicit_tls))
+                self._bound[one] = (*bound[:worker], again, *bound[worker + 1 :])
 
     def close(self) -> None:
         """Stop listening altogether."""

@@ -90,6 +90,13 @@ class SpoolSaid(msgspec.Struct, frozen=True, tag=True):
     """Why it cannot; empty: it can again."""
 
 
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The worker has to end; its last message."""
+
+    reason: str
+    """Why, and what to do; a sentence without a full stop."""
+
+
 class Reported(msgspec.Struct, frozen=True, tag=True):
     """A round of connect attempts to a connector ended: every host failed, or one gave a good greeting."""
 
@@ -120,7 +127,7 @@ class Answered(msgspec.Struct, frozen=True, tag=True):
 
 
 ToWorker: TypeAlias = Configure | Links | Granted | GiveBack | Ask | Drain
-ToSupervisor: TypeAlias = Ready | SpoolSaid | Reported | Acquire | Release | Answered
+ToSupervisor: TypeAlias = Ready | SpoolSaid | Failed | Reported | Acquire | Release | Answered
 Message: TypeAlias = ToWorker | ToSupervisor
 
 

@@ -39,6 +39,19 @@ def bind(listener: Listener, count: int) -> tuple[socket.socket, ...]:
     return tuple(sockets)
 
 
+def bind_again(listener: Listener) -> socket.socket:
+    """One more socket of a worker, bound but not listening; `MachineError` as `bind`."""
+    bound = _socket(socket.AF_INET6 if ":" in listener.address else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((listener.address, listener.port))
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        raise MachineError(_advice(listener, error)) from error
+    return bound
+
+
 def bind_submission(state_dir: Path) -> socket.socket:
     """The socket of `sendmail`: everyone on this machine may write to it; it only submits."""
     path = state_dir / SUBMIT_NAME

@@ -57,7 +57,7 @@ def _server(server: Server) -> dict[str, Any]:
                 "index": index,
                 "pid": worker.pid if worker else 0,
                 "ready": bool(worker and worker.is_ready),
-                "fault": worker.fault if worker else "",
+                "fault": server.health.fault_of(index),
             }
             for index, worker in enumerate(server.workers())
         ],

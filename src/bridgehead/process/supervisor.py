@@ -41,6 +41,7 @@ from bridgehead.process.messages import (
     Ask,
     Configure,
     Drain,
+    Failed,
     GiveBack,
     Granted,
     Listening,
@@ -57,6 +58,8 @@ log: Final = logging.getLogger(__name__)
 
 DRAIN_GRACE_SECONDS: Final = 5.0
 """What a worker gets beyond `drain` to close its spool, before it is killed."""
+UNBOUND_STATUS: Final = 69
+"""Stands for the exit status of a worker that could not even be started, as its ports are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,11 @@ class Supervisor:
         identity = Identity(
             "bridgehead.process.worker_main", (str(index), self._start.logs, *orphans), self.node.user
         )
+        try:
+            self._sockets.wake(index)
+        except MachineError as error:
+            self.health.worker_failed(index, str(error))
+            return UNBOUND_STATUS
         worker = await child_process.start(identity, lambda message: self._on_message(index, message))
         self._workers[index] = worker
         self._configure(index, self._sockets.listening)
@@ -177,6 +185,8 @@ class Supervisor:
             return await worker.wait_ended()
         finally:
             self._workers[index] = None
+            if not worker.is_ready and self.health.fault_of(index):
+                self._sockets.rest(index)
             self._requests.worker_gone(index)
             self._grant(self._leases.holder_gone(index))
 
@@ -215,6 +225,8 @@ class Supervisor:
                 self._on_ready(index)
             case SpoolSaid():
                 self.health.spool_said(index, message.fault)
+            case Failed():
+                self.health.worker_failed(index, message.reason)
             case Reported():
                 self.links.report(message.connector, is_success=message.is_success)
             case Acquire():
@@ -230,6 +242,7 @@ class Supervisor:
         worker = self._workers[index]
         if worker is not None:
             worker.is_ready = True
+            self.health.worker_ready(index)
         if all(worker is not None and worker.is_ready for worker in self._workers):
             where = ", ".join(f"{one.address}:{one.port}" for one in self._sockets.listening if one.virtual_server)
             log.info("ready: listening on %s", where, extra={"event": "ready"})

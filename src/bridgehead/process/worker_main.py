@@ -26,7 +26,7 @@ from bridgehead.control.log import set_up
 from bridgehead.core.error import BridgeheadError
 from bridgehead.core.organization import Node, Organization
 from bridgehead.process.child_process import receive_descriptors
-from bridgehead.process.messages import Configure, Drain, Links, Message, Pipe, Ready
+from bridgehead.process.messages import Configure, Drain, Failed, Links, Message, Pipe, Ready
 from bridgehead.process.state_directory import UMASK
 from bridgehead.process.worker import Assignment, Worker
 from bridgehead.spool.adopt import adopt
@@ -80,20 +80,40 @@ async def run(arguments: Arguments) -> None:
         configure = await inbox.next()
     if not isinstance(configure, Configure):
         return  # the supervisor ended before it sent anything
+    try:
+        await _live(arguments, configure, Ends(pipe, lane, inbox))
+    except* (BridgeheadError, OSError, sqlite3.Error) as errors:
+        pipe.send(Failed(str(errors.exceptions[0])))
+        raise
+    finally:
+        pipe.close()
+        await asyncio.sleep(0)  # what was written last goes out with the loop's next turn
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The worker's ends of what it shares with the supervisor."""
+
+    pipe: Pipe
+    lane: socket.socket
+    inbox: Inbox
+
+
+async def _live(arguments: Arguments, configure: Configure, ends: Ends) -> None:
+    """From the first organization to the end of the drain."""
     node, organization = _unpack(configure)
     for orphan in arguments.orphans:
         count = adopt(Path(node.state_dir), arguments.index, orphan)
         log.info("adopted %d messages of partition %d", count, orphan, extra={"event": "adopted"})
     async with asyncio.TaskGroup() as tasks:
-        worker = Worker(Assignment(arguments.index, node, organization, arguments.json_logs), pipe.send, tasks)
+        worker = Worker(Assignment(arguments.index, node, organization, arguments.json_logs), ends.pipe.send, tasks)
         await worker.start()
-        await _listen(worker, configure, lane)
-        pipe.send(Ready())
+        await _listen(worker, configure, ends.lane)
+        ends.pipe.send(Ready())
         gc.collect()
         gc.freeze()
-        seconds = await _obey(worker, inbox, lane)
+        seconds = await _obey(worker, ends.inbox, ends.lane)
         await worker.drain(worker.node.drain_seconds if seconds < 0 else seconds)
-        pipe.close()
 
 
 async def _obey(worker: Worker, inbox: Inbox, lane: socket.socket) -> float:

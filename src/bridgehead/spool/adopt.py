@@ -12,7 +12,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from bridgehead.spool.disk import Disk
+from bridgehead.spool.disk import Disk, is_damage
 from bridgehead.spool.partition import Partition
 from bridgehead.spool.schema import DamagedError, open_entry
 
@@ -50,17 +50,26 @@ class _Adoption:
             from_ = self._source.connect()
             try:
                 self._move_all(into, from_)
-            except sqlite3.OperationalError:
-                raise
             except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
                 from_ = self._source.salvage(from_, str(error))
-                self._move_all(into, from_)
+                self._move_again(into, from_)
             finally:
                 from_.close()
         finally:
             into.close()
         self._remove_source()
         return self._moved
+
+    def _move_again(self, into: sqlite3.Connection, from_: sqlite3.Connection) -> None:
+        """From a source that is whole: what is damaged still is the target, which the next start salvages."""
+        try:
+            self._move_all(into, from_)
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                self._target.mark_suspect()
+            raise
 
     def _move_all(self, into: sqlite3.Connection, from_: sqlite3.Connection) -> None:
         into.execute("ATTACH ? AS orphan", (str(self._source.path),))

@@ -1,17 +1,45 @@
 """The few calls that make things durable, behind one door, so that tests can fail or crash each of them.
 
 Everything else of the spool reads. All methods may wait for the disk; none is called on the event loop but at start.
+
+A disk that answers a read with an error is read around, in pieces of a page: `copy_readable`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Value: TypeAlias = int | str | bytes | None
+
+_READ_ERRORS: Final = frozenset(
+    {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+)
+_READ_AT_ONCE: Final = 1024 * 1024
+_PIECE: Final = 4096
+"""The least that is read, or given up: a page of the database, and of the system's cache."""
+_SAMPLES: Final = 16
+"""Places, spread over a file, none of which can be read where a disk is gone."""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether something is not as it was written, or the disk does not give it.
+
+    Else the disk is full, a right is missing, or a lock is held: that passes, and nothing is to be set aside for it.
+    """
+    return not isinstance(error, sqlite3.OperationalError) or is_unreadable(error)
+
+
+def is_unreadable(error: Exception) -> bool:
+    """Whether the disk answered a read with an error."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EIO
+    return getattr(error, "sqlite_errorcode", 0) in _READ_ERRORS
 
 
 class Faults:
@@ -65,3 +93,46 @@ class Disk:
     def unlink(self, path: Path) -> None:
         """Remove a file; it may be gone already."""
         path.unlink(missing_ok=True)
+
+
+def gives_anything(path: Path) -> bool:
+    """Whether the disk gives some of a file: a few places tell, else one that is gone is asked a million times."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        return any(_read(descriptor, size * part // _SAMPLES) is not None for part in range(_SAMPLES))
+    finally:
+        os.close(descriptor)
+
+
+def copy_readable(source: Path, target: Path) -> int:
+    """Copy what of a file the disk gives; pieces that it answers with an error are zeros, and their octets returned.
+
+    Each such piece takes as long as the disk tries.
+    """
+    missing = position = 0
+    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        with target.open("wb") as file:
+            while position < size:
+                piece = _read(descriptor, position)
+                if piece is None:
+                    step = min(_PIECE - position % _PIECE, size - position)
+                    missing += step
+                    file.seek(step, os.SEEK_CUR)
+                else:
+                    step = file.write(piece) or size  # no octet: the file was cut meanwhile
+                position += step
+            file.truncate(size)
+    finally:
+        os.close(descriptor)
+    return missing
+
+
+def _read(descriptor: int, position: int) -> bytes | None:
+    """Some octets from `position` on, as many as can be had at once; `None` where the disk refuses even one piece."""
+    for count in (_READ_AT_ONCE, _PIECE - position % _PIECE):
+        with suppress(OSError):
+            return os.pread(descriptor, count, position)
+    return None

@@ -38,9 +38,10 @@ _PAYLOAD_MAX: Final = 16 * 1024 * 1024
 class Pages:
     """A database and its log, read only. Close it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, log_has_gaps: bool = False) -> None:
+        """`log_has_gaps`: parts of the log could not be read, and are zeros."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._log = _frames(path.with_name(path.name + "-wal"))
+        self._log = _frames(path.with_name(path.name + "-wal"), log_has_gaps)
         """Pages that are newer in the log, by number."""
         self._count = max([os.fstat(self._descriptor).st_size // PAGE_BYTES, *self._log])
 
@@ -171,8 +172,12 @@ def _column(payload: bytes, start: int, kind: int) -> tuple[Cell, int]:
     raise ValueError("no column of ours")
 
 
-def _frames(log: Path) -> dict[int, bytes]:
-    """The pages that committed transactions left in a log, by number."""
+def _frames(log: Path, has_gaps: bool) -> dict[int, bytes]:
+    """The pages that committed transactions left in a log, by number.
+
+    A frame's checksum goes on from that of the frame before it. Behind a gap it goes on from the one that the last
+    frame says of itself, so that one frame behind each gap is lost too, and no more.
+    """
     try:
         content = log.read_bytes()
     except FileNotFoundError:
@@ -188,7 +193,10 @@ def _frames(log: Path) -> dict[int, bytes]:
         page = content[start + _FRAME_HEADER : start + _FRAME_HEADER + PAGE_BYTES]
         first, second = _checksum(header[:8] + page, first, second, order)
         if header[8:16] != content[16:24] or header[16:24] != first.to_bytes(4, "big") + second.to_bytes(4, "big"):
-            break
+            if not has_gaps:
+                break
+            first, second = int.from_bytes(header[16:20], "big"), int.from_bytes(header[20:24], "big")
+            continue
         uncommitted[int.from_bytes(header[:4], "big")] = page
         if header[4:8] != bytes(4):
             found.update(uncommitted)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from bridgehead.core.error import MachineError
-from bridgehead.spool.disk import Disk
+from bridgehead.spool.disk import Disk, is_damage, is_unreadable
 from bridgehead.spool.quarantine import Quarantine
 from bridgehead.spool.recovery import open_or_salvage, salvage
 
@@ -52,10 +52,19 @@ class Partition:
             connection = open_or_salvage(self.path, self.quarantine)
             if self._suspect.exists():
                 connection = self.salvage(connection, "damage was met while it was in use")
-            _settle(connection)
+            connection = self._settled(connection)
             Disk().sync_folder(self.path.parent)  # the log's name: SQLite syncs it, but is silent where that fails
         except (sqlite3.Error, OSError) as error:
-            raise MachineError(f"cannot open {self.path}: {error}") from error
+            raise MachineError(_advice(self.path, error)) from error
+        return connection
+
+    def _settled(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        try:
+            _settle(connection)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return self.salvage(connection, str(error))
         return connection
 
     def salvage(self, connection: sqlite3.Connection, reason: str) -> sqlite3.Connection:
@@ -66,8 +75,9 @@ class Partition:
         return fresh
 
     def mark_suspect(self) -> None:
-        """Damage was met: have the next start salvage the partition."""
-        self._suspect.touch()
+        """Damage was met: have the next start salvage the partition, where the disk takes even that."""
+        with suppress(OSError):
+            self._suspect.touch()
 
     def release(self) -> None:
         """Let go of the partition."""
@@ -89,6 +99,16 @@ def _settle(connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_FULL:  # on a full disk outcomes still find room in the log
             raise
+
+
+def _advice(path: Path, error: sqlite3.Error | OSError) -> str:
+    """What keeps a partition from being opened, and what to do: it is told in `status`."""
+    if is_unreadable(error):
+        return (
+            f"the disk gives nothing of {path} (input/output error), its mail waits: look at dmesg, mend the disk,"
+            f" or stop the server and move {path.parent.parent} to another one"
+        )
+    return f"cannot open {path}: {error}"
 
 
 def _sync_names(folder: Path) -> None:

@@ -1,21 +1,25 @@
 """Reading a partition at start, and saving what can be read of a damaged one.
 
-A scan reads ids, entries and states in order of arrival, never bodies. Where SQLite says "malformed" the database is
-set aside whole and `salvage` copies into a fresh one each message that can be read still, by SQLite or by `pages`.
+A scan reads ids, entries and states in order of arrival, never bodies. Where SQLite says "malformed", or the disk
+answers a read with an error, the database is set aside whole and `salvage` copies into a fresh one each message that
+can be read still, by SQLite or by `pages`. A database of which the disk gives nothing is left as it is.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
-from bridgehead.spool.disk import Disk, Value
+from bridgehead.spool.disk import Disk, Value, gives_anything, is_damage
 from bridgehead.spool.pages import Pages
-from bridgehead.spool.quarantine import Quarantine
+from bridgehead.spool.quarantine import UNREAD, Quarantine
 from bridgehead.spool.schema import DamagedError, connect_owner, connect_reader, open_entry
 
 ScannedRow: TypeAlias = tuple[int, bytes, dict[int, bytes]]
@@ -52,9 +56,9 @@ def open_or_salvage(path: Path, quarantine: Quarantine) -> sqlite3.Connection:
         _take_over(path)
     try:
         return connect_owner(path)
-    except sqlite3.OperationalError:
-        raise  # the disk is full or a right is missing: nothing is damaged
     except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
         return salvage(path, quarantine, str(error))
 
 
@@ -62,7 +66,10 @@ def salvage(path: Path, quarantine: Quarantine, reason: str) -> sqlite3.Connecti
     """Set a copy of the database aside, replace it by a fresh one with all that can be read, and open that.
 
     A crash at any point leaves either the damaged database, to be salvaged again, or the fresh one, complete.
+    `OSError` where the disk gives nothing: then it is the disk that has to be mended, not the database.
     """
+    if not gives_anything(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
     files = [file for file in (path, path.with_name(path.name + "-wal")) if file.exists()]
     aside = quarantine.add_files(path.stem, f"damaged database: {reason}", files)
     building = path.with_suffix(".fresh")
@@ -70,7 +77,7 @@ def salvage(path: Path, quarantine: Quarantine, reason: str) -> sqlite3.Connecti
         building.with_name(building.name + suffix).unlink(missing_ok=True)
     fresh = connect_owner(building)
     try:
-        _copy_all(aside / path.name, fresh, quarantine)
+        _copy_all(aside, path.name, fresh, quarantine)
     finally:
         fresh.close()
     building.rename(_ready(path))
@@ -92,21 +99,28 @@ def _take_over(path: Path) -> None:
     Disk().sync_folder(path.parent)
 
 
-def _copy_all(source: Path, fresh: sqlite3.Connection, quarantine: Quarantine) -> None:
-    """What SQLite reaches, and then what only its pages show."""
+def _copy_all(aside: Path, name: str, fresh: sqlite3.Connection, quarantine: Quarantine) -> None:
+    """What SQLite reaches, and then what only its pages show.
+
+    A log with gaps is not for SQLite, which would take the database as it was before the first of them, with messages
+    that have long been sent.
+    """
+    has_gaps = (aside / f"{name}-wal{UNREAD}").exists()
     fresh.execute("BEGIN IMMEDIATE")
+    copied = set() if has_gaps else _copy_from_sqlite(aside / name, fresh)
+    with closing(Pages(aside / name, log_has_gaps=has_gaps)) as pages:
+        _copy_from_pages(pages, fresh, copied, quarantine)
+    fresh.execute("COMMIT")
+
+
+def _copy_from_sqlite(source: Path, fresh: sqlite3.Connection) -> set[int]:
+    """Copy what SQLite reaches; returns the ids."""
     try:
         damaged = connect_reader(source)
     except sqlite3.DatabaseError:
-        _copy_from_pages(source, fresh, set(), quarantine)
-    else:
-        try:
-            ids = _batched(fresh, readable_ids(damaged))
-            copied = {number for number in ids if _copy(damaged, fresh, number)}
-        finally:
-            damaged.close()
-        _copy_from_pages(source, fresh, copied, quarantine)
-    fresh.execute("COMMIT")
+        return set()
+    with closing(damaged):
+        return {number for number in _batched(fresh, readable_ids(damaged)) if _copy(damaged, fresh, number)}
 
 
 def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, message_id: int) -> bool:
@@ -124,28 +138,24 @@ def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, message_id: in
     return True
 
 
-def _copy_from_pages(source: Path, fresh: sqlite3.Connection, copied: set[int], quarantine: Quarantine) -> None:
+def _copy_from_pages(pages: Pages, fresh: sqlite3.Connection, copied: set[int], quarantine: Quarantine) -> None:
     """Copy what is not among `copied`, or set aside what is left of it.
 
     A state that cannot be read leaves its recipient fresh: a second copy for some is better than none.
     """
-    pages = Pages(source)
-    try:
-        states: dict[int, list[tuple[int, int, bytes]]] = {}
-        for state in pages.states():
-            if state[0] not in copied:
-                states.setdefault(state[0], []).append(state)
-        damaged: dict[int, dict[str, bytes]] = {}
-        for row in _batched(fresh, pages.messages()):
-            if row[0] in copied:
-                continue
-            if _is_whole(row[1], row[2]):
-                copied.add(row[0])
-                _insert(fresh, row, states.get(row[0], []))
-            else:
-                damaged[row[0]] = {"entry": row[1], "body": row[2] or b""}
-    finally:
-        pages.close()
+    states: dict[int, list[tuple[int, int, bytes]]] = {}
+    for state in pages.states():
+        if state[0] not in copied:
+            states.setdefault(state[0], []).append(state)
+    damaged: dict[int, dict[str, bytes]] = {}
+    for row in _batched(fresh, pages.messages()):
+        if row[0] in copied:
+            continue
+        if _is_whole(row[1], row[2]):
+            copied.add(row[0])
+            _insert(fresh, row, states.get(row[0], []))
+        else:
+            damaged[row[0]] = {"entry": row[1], "body": row[2] or b""}
     for message_id, parts in damaged.items():
         if message_id not in copied:
             quarantine.add(message_id, "what is left in the database is not what was written", parts)

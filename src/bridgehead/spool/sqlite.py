@@ -28,7 +28,7 @@ from bridgehead.spool.contract import (
     StoredMessage,
     Update,
 )
-from bridgehead.spool.disk import Disk
+from bridgehead.spool.disk import Disk, is_damage, is_unreadable
 from bridgehead.spool.partition import Partition
 from bridgehead.spool.read_only import read_message
 from bridgehead.spool.recovery import ScannedRow, read_parts, scan
@@ -105,12 +105,18 @@ class SqliteSpool:
         """Read a message; `None` if it is not there. `sqlite3.OperationalError` if the disk cannot be read now."""
         try:
             found = self._read(message_id)
-        except sqlite3.OperationalError:
-            raise  # the disk cannot be read now; nothing is known to be damaged
-        except (DamagedError, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.DatabaseError):
+        except sqlite3.OperationalError as error:
+            if is_unreadable(error):
                 self._partition.mark_suspect()
-            self._set_aside(message_id, str(error))
+            raise  # the disk does not give it now; nothing is known to be damaged
+        except sqlite3.DatabaseError as error:
+            # Not taken out: what the disk does not give now it may give to the salvage of the next start.
+            self._partition.mark_suspect()
+            self._keep(message_id, str(error))
+            return None
+        except DamagedError as error:
+            self._keep(message_id, str(error))
+            self.submit([Remove(message_id)])
             return None
         if found is None or found[0].body.path is None:
             return found and found[0]
@@ -132,10 +138,7 @@ class SqliteSpool:
                 self._files[entry.message_id] = file
             self._messages += 1
             yield entry
-        for number, reason in damaged:
-            self._partition.quarantine.add(number, reason, read_parts(self._connection, number))
-            self._connection.execute("DELETE FROM message WHERE id = ?", (number,))
-            self._connection.execute("DELETE FROM recipient_state WHERE message = ?", (number,))
+        self._set_aside_all(self._connection, damaged)
         self._bodies.remove_orphans(files, set(self._files.values()))
 
     def start(self) -> None:
@@ -262,15 +265,15 @@ class SqliteSpool:
         if is_whole:
             return stored
         if self._read(stored.message_id) is not None:  # else it was removed meanwhile
-            self._set_aside(stored.message_id, "the body's file is missing or was changed", path)
+            self._keep(stored.message_id, "the body's file is missing or was changed", path)
+            self.submit([Remove(stored.message_id)])
         return None
 
-    def _set_aside(self, message_id: MessageId, reason: str, file: Path | None = None) -> None:
-        """Keep what is left of a damaged message, and take it out of the partition."""
+    def _keep(self, message_id: MessageId, reason: str, file: Path | None = None) -> None:
+        """Set aside what is left of a damaged message."""
         reader = self._reader
         parts = read_parts(reader, message_id) if reader is not None else {}
         self._partition.quarantine.add(message_id, reason, parts, file)
-        self.submit([Remove(message_id)])
 
     def _scan_and_salvage(self, connection: sqlite3.Connection) -> Iterator[ScannedRow]:
         """All rows; where the database turns out to be damaged, go on in the salvaged one."""
@@ -279,11 +282,23 @@ class SqliteSpool:
             for row in scan(connection):
                 last = row[0]
                 yield row
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
             self._connection = self._partition.salvage(connection, str(error))
             yield from scan(self._connection, last)
+
+    def _set_aside_all(self, connection: sqlite3.Connection, damaged: list[tuple[int, str]]) -> None:
+        """Take damaged entries out; where not even that can be done, a salvage leaves them behind."""
+        try:
+            for number, reason in damaged:
+                self._partition.quarantine.add(number, reason, read_parts(connection, number))
+                connection.execute("DELETE FROM message WHERE id = ?", (number,))
+                connection.execute("DELETE FROM recipient_state WHERE message = ?", (number,))
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._connection = self._partition.salvage(connection, str(error))
 
     def _connect(self) -> sqlite3.Connection:
         try:

@@ -15,7 +15,7 @@ from typing import Final
 from bridgehead.core.envelope import MessageId
 from bridgehead.spool.body_files import checksum_of
 from bridgehead.spool.contract import Body
-from bridgehead.spool.disk import Disk
+from bridgehead.spool.disk import Disk, is_damage, is_unreadable
 from bridgehead.spool.partition import Partition, partition_path
 from bridgehead.spool.read_only import read_message
 from bridgehead.spool.recovery import read_parts, readable_ids
@@ -60,9 +60,9 @@ def verify(state_dir: Path, number: int) -> Findings:
     try:
         with closing(connect_reader(path)) as connection:
             return _look(connection, path)
-    except sqlite3.OperationalError:
-        raise
     except sqlite3.DatabaseError as error:  # no database, from its first octet on
+        if not is_damage(error):
+            raise
         return Findings(path, 0, 0, (str(error),), ())
 
 
@@ -102,9 +102,9 @@ def _look(connection: sqlite3.Connection, path: Path) -> Findings:
                 continue  # it was sent meanwhile
             body, checksum = found[0].body, found[1]
             _check_file(body, checksum)
-        except sqlite3.OperationalError:
-            raise
         except (DamagedError, sqlite3.DatabaseError) as error:
+            if isinstance(error, sqlite3.Error) and not is_damage(error):
+                raise
             if _is_there(connection, message_id):
                 damaged.append(DamagedMessage(message_id, str(error), _file_of(connection, message_id, bodies)))
             continue
@@ -116,9 +116,9 @@ def _look(connection: sqlite3.Connection, path: Path) -> Findings:
 def _faults(connection: sqlite3.Connection) -> tuple[str, ...]:
     try:
         rows = connection.execute(f"PRAGMA integrity_check({FAULTS_MAX})").fetchall()
-    except sqlite3.OperationalError:
-        raise
     except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
         return (str(error),)
     return tuple(text for (row,) in rows if (text := row.decode()) != "ok")
 
@@ -131,6 +131,10 @@ def _check_file(body: Body, checksum: int) -> None:
             return
     except FileNotFoundError as error:
         raise DamagedError("the body's file is missing") from error
+    except OSError as error:
+        if not is_unreadable(error):
+            raise
+        raise DamagedError("the body's file cannot be read") from error
     raise DamagedError("the body's file was changed")
 
 

@@ -32,7 +32,7 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 
 from bridgehead.spool.contract import COMMIT_BUCKETS_SECONDS, Change, Done, SpoolLostError
-from bridgehead.spool.disk import Disk, Value
+from bridgehead.spool.disk import Disk, Value, is_unreadable
 from bridgehead.spool.schema import COLUMNS, STATEMENT_ROWS_MAX, blanks_for, change_statement
 
 log: Final = logging.getLogger(__name__)
@@ -232,7 +232,12 @@ class Writer:
         self._is_restless = True
 
     def _end_if_damaged(self, error: Exception) -> None:
-        """Where the database itself is damaged nothing more can be written: have the next start salvage it."""
+        """Where the database itself is damaged nothing more can be written: have the next start salvage it.
+
+        Where the disk does not give some of it, the rest can be written still; the next start reads around that.
+        """
+        if is_unreadable(error):
+            self._place.suspect()
         if getattr(error, "sqlite_errorcode", 0) in _DAMAGED:
             self._place.suspect()
             raise error
