@@ -425,3 +425,15 @@ def test_an_accepted_body_is_not_discarded_afterwards() -> None:
     assert isinstance(finished(found, b"x: y\r\n"), Insert)
     found.discard()
     assert not spool.bodies[0].is_discarded
+
+
+def test_what_a_stranger_may_not_relay_by_its_real_size_is_marked_to_fail() -> None:
+    """The connector that lets relay takes small mail alone; the next one must not take the rest for a stranger."""
+    isp = replace(SMALL_MAIL, name="ISP", address_spaces=(AddressSpace("*"),), allow_relay=False)
+    isp = replace(isp, restrictions=Restrictions())
+    configuration = replace(organization(), connectors=(SMALL_MAIL, isp))
+    addresses = ("x@elsewhere.example", "b@contoso.com")
+    for size, marks in ((99, [False, False]), (100, [True, False])):
+        result = finished(draft(origin(configuration=configuration), *addresses), b"x" * (size - 2) + b"\r\n")
+        assert isinstance(result, Insert)
+        assert [one.is_refused for one in result.envelope.recipients] == marks

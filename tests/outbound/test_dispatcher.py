@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from bridgehead.core.envelope import Recipient
 from bridgehead.core.organization import NoMatch
 from bridgehead.core.tracking import Step
 from bridgehead.outbound.contract import Attempted, Destination, Transaction
+from bridgehead.spool.contract import Body, Insert
 from tests.outbound.fake_channel import CLOSING, LATER, LOGIN, LOST, NO_SUCH_DOMAIN, NO_SUCH_USER, OK, REFUSED
-from tests.outbound.post_office import DAY, HOUR, MINUTE, PostOffice, connector, disabled, organization, without
+from tests.outbound.post_office import DAY, HOUR, MINUTE, TEXT, PostOffice, connector, disabled, organization, without
 
 NATIVE = organization()
 ISP = organization(connector("ISP", "*"))
@@ -341,3 +346,28 @@ async def test_what_a_peer_limits_does_not_stop_the_connections_that_work(tmp_pa
         office.dialer.channels[0].answer()
         await office.settle()
         assert len(office.dialer.delivered) == 2
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_recipient_that_may_not_be_relayed_to_comes_back_though_a_route_takes_it(
+    tmp_path: Path, is_restarted: bool
+) -> None:
+    refused = Recipient(0, "x@elsewhere.example", "elsewhere.example", is_refused=True)
+    office = PostOffice(tmp_path, ISP)
+    envelope = office.envelope(["", "b@fabrikam.com"])
+    envelope = msgspec.structs.replace(envelope, recipients=(refused, envelope.recipients[1]))
+    if is_restarted:
+        await office.commit(Insert(office.ids.next(office.clock.now), envelope, Body(len(TEXT), TEXT)))
+        office.restart()
+    async with office.open():
+        if not is_restarted:
+            await office.accept(envelope=envelope)
+        await office.passes(10)
+        assert sorted(one.address for _, sent in office.dialer.transactions for one in sent.recipients) == [
+            "alice@contoso.com",
+            "b@fabrikam.com",
+        ]
+        assert [(one.recipient, one.enhanced) for one in office.events_of(Step.FAILED)] == [
+            (refused.address, "5.7.1")
+        ]
+        assert office.count() == 0

@@ -181,7 +181,7 @@ class EventSink:
 
 
 def octets_at_once(descriptor: int) -> int:
-    """So many octets of several processes are not mixed up: to a file writes are atomic, to a pipe only small ones."""
+    """So many octets of several processes are not mixed up: writes to a file are atomic, to a pipe only small."""
     try:
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
     except OSError:

@@ -52,6 +52,8 @@ class Recipient(msgspec.Struct, frozen=True, array_like=True):
     """`Notify` flags the client gave, or -1 where it gave none (they are passed on only if given)."""
     original: str = ""
     """ORCPT as given, still xtext: `"rfc822;a+2Bb@example.org"`; empty: none."""
+    is_refused: bool = False
+    """Taken at RCPT, but the client may not relay to it once the real size is known: it fails, with a DSN."""
 
     @property
     def wants(self) -> Notify:

@@ -30,7 +30,7 @@ from bridgehead.core.header import (
     received_line,
 )
 from bridgehead.core.organization import Organization, VirtualServer
-from bridgehead.core.policy import ALL_REFUSED, Admitted, Refused, admit, recheck
+from bridgehead.core.policy import ALL_REFUSED, Admission, Admitted, Refused, admit, recheck
 from bridgehead.core.reply import Reply
 from bridgehead.core.routing import Here, MessageProperties
 from bridgehead.inbound import refusals
@@ -166,12 +166,15 @@ class Draft(msgspec.Struct):
         if not self._admitted:
             return None
         message = MessageProperties(self.mail.reverse_path, size)
-        for admitted in self._admitted:
-            verdict = recheck(admitted, origin.client, message, origin.here, origin.organization)
-            if isinstance(verdict, Admitted):
-                # Recipients that alone became impossible are settled by the queue, with a DSN.
-                return None
-        return ALL_REFUSED
+        verdicts = [recheck(one, origin.client, message, origin.here, origin.organization) for one in self._admitted]
+        if all(isinstance(verdict, Refused) for verdict in verdicts):
+            return ALL_REFUSED
+        # Recipients that alone became impossible are settled by the queue, with a DSN. What has no route it sees for
+        # itself; who may relay it does not ask.
+        for ordinal, verdict in enumerate(verdicts):
+            if isinstance(verdict, Refused) and verdict.rule is Admission.NOT_ALLOWED:
+                self.recipients[ordinal] = msgspec.structs.replace(self.recipients[ordinal], is_refused=True)
+        return None
 
     def _envelope(self, end: ContentEnd, head: bytes) -> Envelope:
         mail, origin = self.mail, self.origin

@@ -13,6 +13,7 @@ from typing import Final
 from bridgehead.core import queue_id
 from bridgehead.core.envelope import Recipient
 from bridgehead.core.outcome import Deferred, Failed, Outcome
+from bridgehead.core.policy import UNABLE_TO_RELAY
 from bridgehead.core.recipient_state import FRESH, Hold, RecipientState, Standing
 from bridgehead.core.retry import longest_wait
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
@@ -195,7 +196,9 @@ class Placement:
         healed = []
         for recipient, way in ways:
             hold = attempt.state(recipient.ordinal).hold
-            if hold is Hold.CONFIGURATION and way.key is not None:
+            if recipient.is_refused:
+                refused[recipient.ordinal] = Failed(UNABLE_TO_RELAY)
+            elif hold is Hold.CONFIGURATION and way.key is not None:
                 healed.append(recipient.ordinal)
             elif hold is Hold.NONE and way.key is None:
                 if occasion.may_refuse and way.refusal is not None:
