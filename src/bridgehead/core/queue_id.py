@@ -7,6 +7,7 @@ queue in memory needs no time of arrival of its own.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from bridgehead.core.envelope import MessageId
@@ -16,7 +17,9 @@ _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _WRITTEN_LENGTH: Final = 13
 _PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
-"""All pairs of digits: an id is written several times a message."""
+"""All pairs of digits."""
+_FAMILIAR_MAX: Final = 256
+"""Ids whose written form is remembered: that of a message is needed several times within moments."""
 
 
 class QueueIds:
@@ -47,6 +50,7 @@ def earliest_at(seconds: float) -> MessageId:
     return MessageId(int(seconds * 1000) << 21)
 
 
+@lru_cache(_FAMILIAR_MAX)
 def write(message_id: int) -> str:
     """The form shown to people and in Received lines: 13 characters, `"3CTQ8WM5ZK002"`; sorts like the number."""
     pairs = _PAIRS

@@ -65,7 +65,8 @@ class Conversation:
         self._draft: Draft | None = None
         self._octets = 0
         self._failures = 0
-        self._is_stopping = False
+        self.is_stopping = False
+        """Takes no new transaction; changed by `stop` alone."""
         self.engine = ServerConnection(self._offer())
 
     @property
@@ -81,7 +82,7 @@ class Conversation:
     @property
     def is_finished(self) -> bool:
         """Whether the session shall stop and nothing is on its way that it should wait for."""
-        return self._is_stopping and self._draft is None and not self.engine.is_asking
+        return self.is_stopping and self._draft is None and not self.engine.is_asking
 
     def open(self, names: tuple[str, ...] | None) -> None:
         """Greet the client, or show it the door; `names` are its verified names, if they were looked up."""
@@ -102,7 +103,7 @@ class Conversation:
 
     def stop(self) -> None:
         """Take no new transaction; the present one may end."""
-        self._is_stopping = True
+        self.is_stopping = True
 
     def drop(self) -> None:
         """Forget the message that was being received. One that is being committed stays."""
@@ -146,7 +147,7 @@ class Conversation:
 
     def _sender_refusal(self, mail: MailFrom) -> Reply | None:
         virtual_server, limits = self.virtual_server, self.virtual_server.messages
-        if self._is_stopping:
+        if self.is_stopping:
             return refusals.STOPPING
         # Of the same client by the same configuration it was asked for the message before.
         if self._origin is None and not may_connect(virtual_server.connection, self._client):

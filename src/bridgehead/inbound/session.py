@@ -26,7 +26,7 @@ from bridgehead.inbound.reception import Reception
 from bridgehead.inbound.sessions import Sessions
 from bridgehead.net.tls import describe
 from bridgehead.smtp.event import Content, DataBegin, Event, Fault, Quit, StartTls
-from bridgehead.smtp.server_state import State
+from bridgehead.smtp.server_state import QUESTIONS, State
 
 ARRIVAL_SECONDS: Final = 10.0
 """For leases and the look-up of names before the greeting; a client waits 5 minutes for it (RFC 5321 4.5.3.2.1)."""
@@ -43,6 +43,7 @@ WRITE_BUFFER_MAX: Final = 64 * 1024
 """Octets of replies that wait for the client before nothing more of its is looked at."""
 
 _IN_CONTENT: Final = frozenset({State.DATA, State.CHUNK, State.LAST_CHUNK, State.BETWEEN_CHUNKS})
+_IN_CLOSED: Final = State.CLOSED
 _IN_TLS: Final = State.TLS
 _log: Final = logging.getLogger(__name__)
 
@@ -321,12 +322,12 @@ class Session(asyncio.Protocol):
         transport, engine = self._transport, self._conversation.engine
         if transport is None:
             return
-        if self._conversation.is_finished:
+        if self._conversation.is_stopping and self._conversation.is_finished:
             engine.close(refusals.STOPPING)
         data = engine.data_to_send()
         if data:
             transport.write(data)
-        if engine.is_closed or (self._is_closing and not engine.is_asking):
+        if engine.state is _IN_CLOSED or (self._is_closing and not engine.is_asking):
             self._end(transport)
         else:
             self._set_reading()
@@ -351,10 +352,11 @@ class Session(asyncio.Protocol):
     def _set_reading(self) -> None:
         """Read, unless that would only fill the buffer."""
         engine = self._conversation.engine
-        if engine.state is _IN_TLS or self._transport is None:
+        state = engine.state
+        if state is _IN_TLS or self._transport is None:
             return
         is_wanted = self._is_ended or not (
-            self._is_blocked or self._is_punished or (engine.is_asking and engine.buffered)
+            self._is_blocked or self._is_punished or (state in QUESTIONS and engine.buffered)
         )
         if is_wanted is not self._is_reading:
             if is_wanted:
@@ -387,7 +389,7 @@ class Session(asyncio.Protocol):
         now = self._loop.time()
         if state in _IN_CONTENT:
             now = self._content_since + self._content_octets / OCTETS_PER_SECOND_MIN
-        self._deadline.set(now + self._timeout)
+        self._deadline.set(now + self._conversation.virtual_server.connection.timeout_seconds)
 
     def _expired(self) -> None:
         """The client took too long; or we do, and then it waits."""

@@ -6,7 +6,7 @@ which is nearly always, and a `Part` where they do not. Envelope and body are in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from bridgehead.core.envelope import MessageId, Recipient
@@ -62,6 +62,6 @@ class Attempt:
         return self.states.get(ordinal, FRESH)
 
 
-def waiting_ordinals(entry: Entry, recipients: Iterable[Recipient]) -> Iterable[int]:
+def waiting_ordinals(entry: Entry, recipients: Sequence[Recipient]) -> Sequence[int]:
     """The ordinals an entry stands for, settled ones of a whole message included."""
-    return entry.ordinals if isinstance(entry, Part) else (recipient.ordinal for recipient in recipients)
+    return entry.ordinals if isinstance(entry, Part) else range(len(recipients))

@@ -278,7 +278,9 @@ def unsettled(attempt: Attempt) -> tuple[Recipient, ...]:
     """The recipients of an entry that are not settled."""
     recipients = attempt.message.envelope.recipients
     return tuple(
-        recipients[ordinal]
-        for ordinal in waiting_ordinals(attempt.entry, recipients)
-        if not attempt.state(ordinal).standing.is_settled
+        [
+            recipients[ordinal]
+            for ordinal in waiting_ordinals(attempt.entry, recipients)
+            if not attempt.state(ordinal).standing.is_settled
+        ]
     )

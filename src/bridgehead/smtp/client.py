@@ -145,8 +145,8 @@ class ClientConnection:
 
     def receive_data(self, data: bytes) -> None:
         """Take octets off the wire. `ProtocolError`: see to the events, then `fail` and drop the connection."""
-        if self._is_deaf():
-            return
+        if self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED:
+            return  # what comes in the clear though TLS was agreed, or after the end, is not looked at
         reader = self._reader
         reader.receive(data)
         while (reply := reader.next_reply()) is not None:
@@ -154,7 +154,7 @@ class ClientConnection:
             if self._trace is not None:
                 self._trace(TraceKind.RECEIVED, str(reply))
             self._take(reply)
-            if self._is_deaf():
+            if self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED:
                 reader.discard()
                 return
 
@@ -263,10 +263,6 @@ class ClientConnection:
 
     # Sending
 
-    def _is_deaf(self) -> bool:
-        """Whether what comes now is not looked at: in the clear though TLS was agreed, or after the end."""
-        return self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED
-
     def _send(self, lines: list[str]) -> None:
         """Send commands together; each has been checked to be one line."""
         self._expect_silence()
@@ -343,7 +339,6 @@ class ClientConnection:
     def _take_in_transaction(self, reply: Reply) -> None:
         transaction = self._transaction
         assert transaction is not None  # the state says so
-        sends_content = transaction.sends_content
         following = transaction.receive(reply)
         if following is _WAIT:
             if self._pending:
@@ -356,7 +351,7 @@ class ClientConnection:
         else:
             self._state = _IN_IDLE
             self._end_transaction(transaction)
-            if reply.code == 421 or sends_content:  # gone, or lost in the middle of the content
+            if reply.code == 421 or transaction.sends_content:  # gone, or lost in the middle of the content
                 self._state = _IN_CLOSED
 
     def _end_transaction(self, transaction: ClientTransaction) -> None:

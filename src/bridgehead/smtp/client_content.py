@@ -16,8 +16,7 @@ def stuff(content: bytes) -> bytes:
     """The whole content ready for the wire, end included; a last line without CRLF is given one."""
     if content.startswith(b"."):
         content = b"." + content
-    if b"\r\n." in content:
-        content = content.replace(b"\r\n.", b"\r\n..")
+    content = content.replace(b"\r\n.", b"\r\n..")
     if content and not content.endswith(b"\r\n"):
         content += b"\r\n"
     return content + END

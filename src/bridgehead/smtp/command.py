@@ -107,7 +107,7 @@ def _path(argument: bytes, start: int) -> tuple[int, int]:
     if argument[start : start + 1] != b"<":
         return start, -1
     start += 1
-    if b'"' not in argument:
+    if _QUOTE not in argument:
         return start, argument.find(b">", start)
     is_quoted = is_escaped = False
     for index in range(start, len(argument)):

@@ -17,7 +17,7 @@ from typing import Final
 
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import replies
-from bridgehead.smtp.receive_buffer import ReceiveBuffer
+from bridgehead.smtp.receive_buffer import NUL, ReceiveBuffer
 
 _END: Final = b"\r\n.\r\n"
 _BEGINNINGS: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
@@ -26,7 +26,7 @@ _BEGINNINGS: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
 def has_only_crlf(content: bytes) -> bool:
     """Whether every CR and LF belongs to a CRLF and no NUL is there."""
     # A CR in front of each LF and nowhere else: three times as fast as to count them.
-    return content.replace(b"\r", b"").replace(b"\n", b"\r\n") == content and b"\0" not in content
+    return content.replace(b"\r", b"").replace(b"\n", b"\r\n") == content and NUL not in content
 
 
 class Measure:

@@ -9,6 +9,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+# By number: to look for an octet in bytes takes a tenth of the time of looking for bytes of length 1.
+CR: Final = ord("\r")
+LF: Final = ord("\n")
+NUL: Final = 0
+
 
 class Missing(Enum):
     """Why there is no line."""

@@ -40,7 +40,7 @@ from bridgehead.smtp.event import (
 )
 from bridgehead.smtp.limits import LIMITS, Limits
 from bridgehead.smtp.offer import Offer, greeting, hello
-from bridgehead.smtp.receive_buffer import INCOMPLETE, TOO_LONG, ReceiveBuffer
+from bridgehead.smtp.receive_buffer import CR, INCOMPLETE, LF, NUL, TOO_LONG, ReceiveBuffer
 from bridgehead.smtp.server_state import COMMANDS, QUESTIONS, TABLE, Input, State
 
 _CONTENT: Final = frozenset({State.DATA, State.CHUNK, State.LAST_CHUNK})
@@ -62,6 +62,7 @@ _IN_DATA_ASKED: Final = State.DATA_ASKED
 _IN_END_ASKED: Final = State.END_ASKED
 _IN_TLS: Final = State.TLS
 _ON_ACCEPTED: Final = Input.ACCEPTED
+_ON_CONTENT_END: Final = Input.CONTENT_END
 _ON_DATA: Final = Input.DATA
 _ON_MAIL: Final = Input.MAIL
 _ON_RCPT: Final = Input.RCPT
@@ -206,7 +207,7 @@ class ServerConnection:
         line = buffer.next_line(self._limits.command_line_max)
         if not isinstance(line, bytes):
             return self._fault(replies.LINE_TOO_LONG) if line is TOO_LONG else None
-        if b"\n" in line or b"\r" in line or b"\0" in line:
+        if LF in line or CR in line or NUL in line:
             return self._fault(replies.BARE_CONTROL)
         verb, _, argument = line.partition(b" ")
         verb = verb.upper()
@@ -238,30 +239,33 @@ class ServerConnection:
         return self._idle(Hello(name, is_extended))
 
     def _mail(self, argument: bytes) -> Event:
-        if _ON_MAIL not in TABLE[self.state]:
+        following = TABLE[self.state].get(_ON_MAIL)
+        if following is None:
             return self._fault(self._sequence_reply())
         mail = parse_mail(argument, self.is_extended, self._limits)
         if isinstance(mail, Reply):
             return self._fault(mail)
         self._smtputf8 = mail.smtputf8
-        self._move(_ON_MAIL)
+        self.state = following
         return mail
 
     def _rcpt(self, argument: bytes) -> Event:
-        if _ON_RCPT not in TABLE[self.state]:
+        following = TABLE[self.state].get(_ON_RCPT)
+        if following is None:
             return self._fault(self._sequence_reply())
         recipient = parse_rcpt(argument, self.is_extended, self._smtputf8, self._limits)
         if isinstance(recipient, Reply):
             return self._fault(recipient)
-        self._move(_ON_RCPT)
+        self.state = following
         return recipient
 
     def _start_data(self, argument: bytes) -> Event:
         if argument:
             return self._fault(replies.NO_ARGUMENT)
-        if _ON_DATA not in TABLE[self.state]:
+        following = TABLE[self.state].get(_ON_DATA)
+        if following is None:
             return self._fault(self._sequence_reply())
-        self._move(_ON_DATA)
+        self.state = following
         return DataBegin(is_chunked=False)
 
     def _bdat(self, argument: bytes) -> Event | None:
@@ -380,7 +384,7 @@ class ServerConnection:
         return None
 
     def _content_end(self, measure: Measure) -> ContentEnd:
-        self._move(Input.CONTENT_END)
+        self.state = TABLE[self.state][_ON_CONTENT_END]
         return ContentEnd(measure.size, measure.has_eight_bit and measure.fault is None, measure.fault)
 
     def _throw_away(self, octets: int) -> Event | None:
