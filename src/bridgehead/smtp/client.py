@@ -145,8 +145,8 @@ class ClientConnection:
 
     def receive_data(self, data: bytes) -> None:
         """Take octets off the wire. `ProtocolError`: see to the events, then `fail` and drop the connection."""
-        if self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED:
-            return  # what comes in the clear though TLS was agreed, or after the end, is not looked at
+        if self._is_deaf():
+            return
         reader = self._reader
         reader.receive(data)
         while (reply := reader.next_reply()) is not None:
@@ -154,7 +154,7 @@ class ClientConnection:
             if self._trace is not None:
                 self._trace(TraceKind.RECEIVED, str(reply))
             self._take(reply)
-            if self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED:
+            if self._is_deaf():
                 reader.discard()
                 return
 
@@ -262,6 +262,10 @@ class ClientConnection:
         self._ask(_State.QUIT, "QUIT")
 
     # Sending
+
+    def _is_deaf(self) -> bool:
+        """Whether what comes now is not looked at: in the clear though TLS was agreed, or after the end."""
+        return self._state is _IN_HANDSHAKE or self._state is _IN_CLOSED
 
     def _send(self, lines: list[str]) -> None:
         """Send commands together; each has been checked to be one line."""
