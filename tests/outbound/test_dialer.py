@@ -78,6 +78,41 @@ async def test_host_that_hangs_is_avoided_by_others_while_the_first_waits(monkey
         assert dead.connections == 1
 
 
+async def test_host_that_hangs_is_passed_over_for_one_that_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialer_module, "PATIENCE_SECONDS", 0.05)
+    owner = Owner()
+    async with serve(hangs) as dead, serve() as alive:
+        destination = to_smart_hosts(smart_host(dead.port), smart_host(alive.port))
+        channel = await opened(dialer(), destination, owner)
+        assert channel.host == alive.label
+        await ended(channel, owner)
+
+
+async def test_host_that_was_passed_over_has_all_the_time_where_no_other_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dialer_module, "PATIENCE_SECONDS", 0.05)
+    owner = Owner()
+
+    async def takes_its_time(peer: Peer) -> None:
+        await asyncio.sleep(0.2)
+        await polite()(peer)
+
+    async with serve(takes_its_time) as slow, serve(polite(Manners(replies={"": "421 4.3.2 Busy"}))) as busy:
+        channel = await opened(dialer(), to_smart_hosts(smart_host(slow.port), smart_host(busy.port)), owner)
+        assert channel.host == slow.label
+        assert (slow.connections, busy.connections) == (2, 1)
+        await ended(channel, owner)
+
+
+async def test_only_host_is_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialer_module, "PATIENCE_SECONDS", 0.0)
+    owner = Owner()
+    async with serve() as server:
+        await ended(await opened(dialer(), to_smart_hosts(smart_host(server.port)), owner), owner)
+        assert server.connections == 1
+
+
 async def test_unavailable_tells_each_host_s_story() -> None:
     owner = Owner()
     async with serve() as third:

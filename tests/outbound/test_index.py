@@ -218,6 +218,32 @@ def test_what_waits_in_a_queue_is_found_in_memory() -> None:
     assert (index.fresh_in(a), index.fresh_in(b)) == ([one], [one, two])
 
 
+def test_what_waits_in_a_queue_is_found_wherever_it_went_since() -> None:
+    index, a, b, c = Index(), still_queue("a.example"), still_queue("b.example"), still_queue("c.example")
+    parts: list[Entry] = []
+    for number in (1, 2, 3):
+        index.keep(fresh(number))
+        parts = index.put(MessageId(number), None, [(a, (0,)), (b, (1,)), (b, (2,))])
+    assert [found.message_id for found in index.fresh_in(b)] == [1, 2, 3], "once, in order of arrival"
+    index.remove(parts[0])
+    assert [found.message_id for found in index.fresh_in(a)] == [1, 2]
+    index.put(MessageId(3), parts[1], [(c, (1,))])
+    assert [found.message_id for found in (*index.fresh_in(b), *index.fresh_in(c))] == [1, 2], "read back, if need be"
+    index.drop_fresh(MessageId(1))
+    index.take_fresh(MessageId(2))
+    assert index.fresh_in(a) == index.fresh_in(b) == []
+    assert (index._fresh, index._fresh_of, index._fresh_octets) == ({}, {}, 0), "nothing is left of them"
+
+
+def test_what_waits_in_one_queue_is_found_without_a_look_at_all_others() -> None:
+    index, a, b = Index(), still_queue("a.example"), still_queue("b.example")
+    for number in range(1, 1000):
+        index.put(MessageId(number), None, [(b if number == 500 else a, (0,))])
+        index.keep(fresh(number))
+    assert [found.message_id for found in index.fresh_in(b)] == [500]
+    assert len(index._fresh_of[b]) == 1, "what is looked through"
+
+
 def test_a_removed_or_dropped_message_frees_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FRESH_OCTETS_MAX", 100)
     index, queue = Index(), still_queue()

@@ -2,12 +2,14 @@
 
 A host that just failed, or hangs, is remembered for a while, so that one dead host among many costs one connection a
 wait and not each of them. The memory changes the order only: where no other host is left, it is tried all the same.
+Nor does a host that hangs keep mail from the others of its destination: after a while it is passed over, and waited
+for again, as long as RFC 5321 says, when none of them was ready.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -24,6 +26,8 @@ FAILED_MAX: Final = 10_000
 """Hosts remembered; the oldest are forgotten first."""
 SUSPECT_SECONDS: Final = 3.0
 """A host that is not ready after this goes last for others while the first one still waits for it."""
+PATIENCE_SECONDS: Final = 10.0
+"""A host that is not ready after this is passed over: more than the 5 or 6 seconds that many let clients wait."""
 
 
 class FailedHosts:
@@ -70,21 +74,32 @@ class SmtpDialer:
         if isinstance(candidates, Unavailable):
             return candidates
         failures: list[HostFailure] = []
-        for candidate in self._failed.last(candidates):
-            result = await self._try(candidate, destination, closed)
+        waiting = deque(self._failed.last(candidates))
+        may_pass = len(waiting) - 1
+        while waiting:
+            candidate = waiting.popleft()
+            result = await self._try(candidate, destination, closed, PATIENCE_SECONDS if may_pass > 0 else None)
+            may_pass -= 1
             if isinstance(result, SmtpChannel):
                 return result
+            if result is None:
+                waiting.append(candidate)
+                continue
             failures.append(result)
             if result.is_credential or result.is_ours:  # the same everywhere; trying on locks accounts
                 break
         return _unavailable(failures)
 
     async def _try(
-        self, candidate: Candidate, destination: Destination, closed: Callable[[], None]
-    ) -> SmtpChannel | HostFailure:
+        self, candidate: Candidate, destination: Destination, closed: Callable[[], None], seconds: float | None
+    ) -> SmtpChannel | HostFailure | None:
+        """`None`: it was not ready within `seconds`."""
         suspect = asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self._failed.remember, candidate)
         try:
-            result = await connect(candidate, destination, self._wiring, closed)
+            async with asyncio.timeout(seconds):
+                result = await connect(candidate, destination, self._wiring, closed)
+        except TimeoutError:  # of this timeout: `connect` raises none
+            return None
         finally:
             suspect.cancel()
         if isinstance(result, SmtpChannel):

@@ -7,7 +7,7 @@ arrival, which the sweep for late mail relies on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from bridgehead.core.envelope import MessageId, Recipient
@@ -35,7 +35,10 @@ class Index:
 
     def __init__(self) -> None:
         self.messages: dict[MessageId, Queue | Split] = {}
-        self._fresh: dict[MessageId, StoredMessage] = {}
+        self._fresh: dict[MessageId, tuple[StoredMessage, list[Queue]]] = {}
+        """With the queues under which it stands in `_fresh_of`."""
+        self._fresh_of: dict[Queue, dict[MessageId, StoredMessage]] = {}
+        """In order of arrival. One whose part left the queue may stand here until it is forgotten."""
         self._fresh_octets = 0
 
     def entries_of(self, message_id: MessageId) -> list[tuple[Entry, Queue]]:
@@ -62,6 +65,15 @@ class Index:
         All groups together are the unsettled recipients of the entry, and they are not empty.
         """
         groups = list(groups)
+        entries = self._put(message_id, old, groups)
+        if message_id in self._fresh:
+            for queue, _ in groups:
+                self._note_fresh(message_id, queue)
+        return entries
+
+    def _put(
+        self, message_id: MessageId, old: Entry | None, groups: list[tuple[Queue, tuple[int, ...]]]
+    ) -> list[Entry]:
         place = self.messages.get(message_id)
         if not isinstance(place, Split):
             if len(groups) == 1:
@@ -131,6 +143,15 @@ class Index:
             return True
         return isinstance(self.messages.get(attempt.message.message_id), Split)
 
+    def is_awaited(self, message_id: MessageId, but: Collection[Entry]) -> bool:
+        """Whether entries of the message, other than these, are being tried or are about to be."""
+        place = self.messages.get(message_id)
+        return isinstance(place, Split) and any(
+            part in queue.active or (part.is_ready and not queue.is_backing_off)
+            for part, queue in place.parts.items()
+            if part not in but
+        )
+
     # Fresh messages in memory -------------------------------------------------------------------------------
 
     def keep(self, message: StoredMessage) -> None:
@@ -138,13 +159,16 @@ class Index:
         octets = len(message.body.content or b"")
         is_small = message.body.content is not None and octets <= BODY_IN_ROW_MAX
         if is_small and self._fresh_octets + octets <= FRESH_OCTETS_MAX:
-            self._fresh[message.message_id] = message
+            self._fresh[message.message_id] = (message, [])
             self._fresh_octets += octets
+            for _, queue in self.entries_of(message.message_id):
+                self._note_fresh(message.message_id, queue)
 
     def take_fresh(self, entry: Entry) -> StoredMessage | None:
         """A message that is in memory; a whole one is not kept any longer, one in parts until it leaves the index."""
         if isinstance(entry, Part):
-            return self._fresh.get(entry.message_id)
+            found = self._fresh.get(entry.message_id)
+            return None if found is None else found[0]
         return self._forget_fresh(entry)
 
     def drop_fresh(self, message_id: MessageId) -> None:
@@ -154,13 +178,14 @@ class Index:
     def drop_all_fresh(self) -> None:
         """Keep none: what was routed by another organization or link state is read back and routed anew."""
         self._fresh.clear()
+        self._fresh_of.clear()
         self._fresh_octets = 0
 
     def fresh_in(self, queue: Queue) -> list[StoredMessage]:
-        """What is in memory and waits in `queue`."""
+        """What is in memory and waits in `queue`, in order of arrival; costs what it returns."""
         return [
             message
-            for message_id, message in self._fresh.items()
+            for message_id, message in self._fresh_of.get(queue, {}).items()
             if any(found is queue for _, found in self.entries_of(message_id))
         ]
 
@@ -171,7 +196,21 @@ class Index:
         return [recipients[ordinal] for entry in entries for ordinal in waiting_ordinals(entry, recipients)]
 
     def _forget_fresh(self, message_id: MessageId) -> StoredMessage | None:
-        message = self._fresh.pop(message_id, None)
-        if message is not None:
-            self._fresh_octets -= len(message.body.content or b"")
+        found = self._fresh.pop(message_id, None)
+        if found is None:
+            return None
+        message, queues = found
+        self._fresh_octets -= len(message.body.content or b"")
+        for queue in queues:
+            waiting = self._fresh_of[queue]
+            del waiting[message_id]
+            if not waiting:
+                del self._fresh_of[queue]
         return message
+
+    def _note_fresh(self, message_id: MessageId, queue: Queue) -> None:
+        message, queues = self._fresh[message_id]
+        waiting = self._fresh_of.setdefault(queue, {})
+        if message_id not in waiting:
+            waiting[message_id] = message
+            queues.append(queue)
