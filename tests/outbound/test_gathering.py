@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections import Counter
@@ -14,11 +15,11 @@ from bridgehead.core.envelope import Envelope, MessageId, Recipient
 from bridgehead.core.outcome import Delivered, Outcome
 from bridgehead.core.recipient_state import Standing
 from bridgehead.outbound.entry import Attempt
-from bridgehead.outbound.gathering import GATHER_SECONDS, GATHERED_MAX, Gathering, Recording
+from bridgehead.outbound.gathering import GATHER_SECONDS, GATHER_SECONDS_MAX, GATHERED_MAX, Gathering, Recording
 from bridgehead.outbound.verdict import Circumstances, of_outcomes
 from bridgehead.spool.contract import Body, Insert, StoredMessage
 from tests.outbound.back_room import NOW, message
-from tests.outbound.fake_channel import LATER, NO_SUCH_USER, OK
+from tests.outbound.fake_channel import LATER, NO_SUCH_USER, OK, REFUSED
 from tests.outbound.post_office import HERE, PostOffice, organization
 
 NATIVE = organization()
@@ -40,6 +41,14 @@ def reported(office: PostOffice) -> list[list[str]]:
     return [sorted(re.findall(r"Final-Recipient: rfc822; (\S+)", content.decode())) for content in contents]
 
 
+def nobody(_: list[Recording]) -> bool:
+    return False
+
+
+def somebody(_: list[Recording]) -> bool:
+    return True
+
+
 # The place where they wait
 
 
@@ -48,10 +57,23 @@ def test_what_waits_is_due_together_after_a_while() -> None:
     first, second = recording(1, NO_SUCH_USER), recording(1, NO_SUCH_USER)
     assert gathering.add(first, NOW)
     assert gathering.add(second, NOW + GATHER_SECONDS - 1)
-    assert list(gathering.take_due(NOW + GATHER_SECONDS - 0.1)) == []
-    assert list(gathering.take_due(NOW + GATHER_SECONDS)) == [[first, second]]
+    assert list(gathering.take_due(NOW + GATHER_SECONDS - 0.1, nobody)) == []
+    assert list(gathering.take_due(NOW + GATHER_SECONDS, nobody)) == [[first, second]]
     assert not gathering
     assert gathering.take(MessageId(1)) == []
+
+
+def test_what_waits_while_others_are_tried_is_due_a_minute_later_in_any_case() -> None:
+    gathering = Gathering()
+    first, second = recording(1, NO_SUCH_USER), recording(2, NO_SUCH_USER)
+    gathering.add(first, NOW)
+    gathering.add(second, NOW + 1)
+    assert list(gathering.take_due(NOW + 6, lambda found: first in found)) == [[second]], "it does not hold up others"
+    taken: list[tuple[float, list[Recording]]] = []
+    for seconds in range(7, 70):
+        taken += [(seconds, found) for found in gathering.take_due(NOW + seconds, somebody)]
+    assert [found for _, found in taken] == [[first]]
+    assert GATHER_SECONDS_MAX - GATHER_SECONDS < taken[0][0] <= GATHER_SECONDS_MAX + GATHER_SECONDS
 
 
 def test_what_waits_of_a_message_keeps_one_copy_of_it() -> None:
@@ -102,6 +124,40 @@ async def test_a_thousand_refusals_by_sixty_hosts_are_one_report(tmp_path: Path)
         assert office.count() == 0
     assert reported(office) == [sorted(addresses[::2])]
     assert len(office.dialer.delivered) == 501
+
+
+async def test_refusals_half_a_minute_apart_are_one_report(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        for domain in ("one", "two"):
+            office.dialer.recipients[f"a@{domain}.example"] = [NO_SUCH_USER]
+        office.dialer.late["two.example"] = asyncio.Event()
+        await office.accept("a@one.example", "a@two.example", "a@three.example")
+        await office.passes(30)
+        assert reported(office) == []
+        office.dialer.late["two.example"].set()
+        await office.settle()
+        assert office.count() == 0
+    assert reported(office) == [["a@one.example", "a@two.example"]]
+
+
+async def test_a_refusal_waits_for_a_host_that_hangs_for_a_minute_at_most(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.recipients["a@one.example"] = [NO_SUCH_USER]
+        office.dialer.late["two.example"] = asyncio.Event()
+        await office.accept("a@one.example", "a@two.example")
+        await office.passes(GATHER_SECONDS_MAX + GATHER_SECONDS)
+        assert reported(office) == [["a@one.example"]]
+
+
+async def test_a_refusal_does_not_wait_for_what_waits_itself(tmp_path: Path) -> None:
+    """Recipients that are deferred, or whose queue backs off, say nothing for minutes."""
+    async with PostOffice(tmp_path, NATIVE).open() as office:
+        office.dialer.recipients["a@one.example"] = [NO_SUCH_USER]
+        office.dialer.recipients["a@two.example"] = [LATER]
+        office.dialer.hosts["three.example"] = REFUSED
+        await office.accept("a@one.example", "a@two.example", "a@three.example")
+        await office.passes(GATHER_SECONDS + 2)
+        assert reported(office) == [["a@one.example"]]
 
 
 async def test_last_outcome_of_a_message_ends_the_wait(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Gathers what the sender of one message must be told, so that many recipients make few DSNs.
 
 Recipients of a message that go to many hosts fail one after the other within seconds. What is known of them waits
-here for a moment, in memory, and becomes durable together with one DSN on all of them. Until then nothing was
+here for a moment, in memory, and becomes durable together with one DSN on all of them. Where others of the message
+are being tried still, it waits for them too, for up to a minute. Until then nothing was
 written: a crash forgets that these recipients failed, they are tried again, and fail again. So only what may be
 forgotten waits here: never a delivery.
 """
@@ -22,6 +23,8 @@ from bridgehead.outbound.verdict import Verdict
 
 GATHER_SECONDS: Final = 5.0
 """How long a report waits for others: most hosts answer within that, and no sender minds."""
+GATHER_SECONDS_MAX: Final = 60.0
+"""How long while others of the message are being tried: some hosts take that long to answer."""
 GATHERED_MAX: Final = 256
 """Messages of which something waits here: their bodies stay in memory meanwhile, 64 MiB at most."""
 
@@ -49,6 +52,8 @@ class _Gathered:
     """What waits of one message."""
 
     due: float
+    until: float
+    """When it waits no longer, whoever is being tried."""
     recordings: list[Recording] = field(default_factory=list)
 
 
@@ -57,7 +62,7 @@ class Gathering:
 
     def __init__(self) -> None:
         self._by_message: dict[MessageId, _Gathered] = {}
-        """In order of `due`, since all wait equally long."""
+        """In order of `due`: whatever is put here last waits `GATHER_SECONDS` from then on."""
         self._is_closed = False
 
     def __bool__(self) -> bool:
@@ -71,7 +76,7 @@ class Gathering:
         if self._is_closed or (gathered is None and len(self._by_message) >= GATHERED_MAX):
             return False
         if gathered is None:
-            gathered = self._by_message[message_id] = _Gathered(now + GATHER_SECONDS)
+            gathered = self._by_message[message_id] = _Gathered(now + GATHER_SECONDS, now + GATHER_SECONDS_MAX)
         else:
             attempt.message = gathered.recordings[0].attempt.message  # one copy of the body serves all
         gathered.recordings.append(recording)
@@ -93,13 +98,18 @@ class Gathering:
         gathered = self._by_message.pop(message_id, None)
         return [] if gathered is None else gathered.recordings
 
-    def take_due(self, now: float) -> Iterator[list[Recording]]:
-        """What waited long enough, message by message."""
+    def take_due(self, now: float, is_awaited: Callable[[list[Recording]], bool]) -> Iterator[list[Recording]]:
+        """What waited long enough, message by message; `is_awaited`: there may be more to gather soon."""
         while self._by_message:
-            message_id = next(iter(self._by_message))
-            if self._by_message[message_id].due > now:
+            message_id, gathered = next(iter(self._by_message.items()))
+            if gathered.due > now:
                 return
-            yield self.take(message_id)
+            recordings = self.take(message_id)
+            if now + GATHER_SECONDS <= gathered.until and is_awaited(recordings):
+                gathered.due = now + GATHER_SECONDS
+                self._by_message[message_id] = gathered
+            else:
+                yield recordings
 
     def close(self) -> None:
         """Let nothing wait from now on; take what does."""

@@ -87,8 +87,12 @@ class Recorder:
 
     def submit_gathered(self, now: float) -> None:
         """Submit what waited for others long enough. Call it every now and then."""
-        for recordings in self._gathering.take_due(now):
+        for recordings in self._gathering.take_due(now, self._is_awaited):
             self._write(recordings)
+
+    def _is_awaited(self, gathered: Sequence[Recording]) -> bool:
+        entries = {recording.attempt.entry for recording in gathered}
+        return self._index.is_awaited(gathered[0].attempt.message.message_id, entries)
 
     def _write(self, recordings: Sequence[Recording]) -> None:
         """Make verdicts on one message durable together, with the DSNs that they lead to."""
