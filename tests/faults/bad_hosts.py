@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.outbound.scripted_server import GoneError, Peer, Script, ScriptedServer, polite
+from tests.peers.connections import Connections
 
 ADDRESS: Final = "127.0.0.2"
 LINE_BYTES_MAX: Final = 1 << 20
@@ -33,7 +34,8 @@ class BadHosts:
         """What came after it."""
         self._scripts = scripts
         self._sockets = {name: _bound() for name in scripts}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = Connections()
+        self._servers: list[asyncio.Server] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._mended = asyncio.Event()
@@ -73,37 +75,28 @@ class BadHosts:
                 await self._listen(name)
         self._ready.set()
         await self._mended.wait()
-        self._cut()
+        await self._connections.cut()
         for name, script in self._scripts.items():
             if script is None:
                 await self._listen(name)
         await self._stopped.wait()
-        self._cut()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        for server in self._servers:
+            server.close()
+        await self._connections.cut()
 
     async def _listen(self, name: str) -> None:
         async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            self._tasks.add(task)
             script = self._scripts[name]
             is_mended = self._mended.is_set() or script is None
             server = self.later[name] if is_mended else self.seen[name]
             server.connections += 1
-            try:
+            with (
+                self._connections.present(writer),
+                contextlib.suppress(GoneError, OSError, ssl.SSLError, asyncio.CancelledError),
+            ):
                 await (polite() if is_mended or script is None else script)(Peer(reader, writer, server))
-            except (GoneError, OSError, ssl.SSLError, asyncio.CancelledError):
-                pass
-            finally:
-                self._tasks.discard(task)
-                writer.transport.abort() if task.cancelling() else writer.close()
 
-        await asyncio.start_server(play, sock=self._sockets[name], limit=LINE_BYTES_MAX)
-
-    def _cut(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._servers.append(await asyncio.start_server(play, sock=self._sockets[name], limit=LINE_BYTES_MAX))
 
 
 def copies(server: ScriptedServer) -> Counter[bytes]:

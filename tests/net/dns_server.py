@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -107,6 +108,25 @@ class _Udp(asyncio.DatagramProtocol):
             self._transport.sendto(wire, addr)
 
 
+async def _listening(
+    tcp: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], address: str, server: DnsServer
+) -> tuple[asyncio.Server, asyncio.DatagramTransport]:
+    """One port by TCP and UDP: what is free by TCP may be taken by UDP, for instance by somebody's question."""
+    while True:
+        listener = await asyncio.start_server(tcp, address, 0)
+        bound = (address, listener.sockets[0].getsockname()[1])
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Udp(server), local_addr=bound
+            )
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return listener, transport
+
+
 @asynccontextmanager
 async def dns_server(
     records: Mapping[tuple[str, str], Sequence[str]] | None = None,
@@ -122,11 +142,8 @@ async def dns_server(
             writer.write(len(wire).to_bytes(2, "big") + wire)
         writer.close()
 
-    listener = await asyncio.start_server(tcp, address, 0)
+    listener, transport = await _listening(tcp, address, server)
     server.port = listener.sockets[0].getsockname()[1]
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Udp(server), local_addr=(address, server.port)
-    )
     try:
         yield server
     finally:

@@ -9,11 +9,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
+from typing import Final
 
 START_SECONDS = 20.0
 """How long a peer may take until it answers; generous, for a loaded machine with one core."""
 POLL_SECONDS = 0.02
+PORTS: Final = range(20_000, 32_000)
+"""Below those that the kernel gives to whoever asks for any (`ip_local_port_range`): a free one stays free."""
+_START: Final = os.getpid() * 97 % len(PORTS)  # tests may run side by side
+_ports: Final[cycle[int]] = cycle((*PORTS[_START:], *PORTS[:_START]))
 
 
 def program(name: str) -> str:
@@ -24,11 +30,15 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nobody uses now, and nobody is given before a peer has started; never the same one twice."""
+    for port in _ports:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("cycle() has no end")
 
 
 def wait_until(claim: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:

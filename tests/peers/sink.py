@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from tests.peers.connections import Connections
+
 GREETING = b"220 sink.test ESMTP\r\n"
 EXTENSIONS = (b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"SIZE 0")
 LINE_BYTES_MAX = 64 * 1024 * 1024
@@ -100,29 +102,22 @@ class Sink:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        sessions: set[asyncio.Task[None]] = set()
+        connections = Connections()
 
         async def session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            sessions.add(task)
-            conversation = _Session(self, reader, writer)
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                await conversation.run()
-            ends = self.goodbyes if conversation.said_goodbye else self.cuts
-            ends[conversation.number] = time.monotonic()
-            sessions.discard(task)
-            writer.close()
+            with connections.present(writer):
+                conversation = _Session(self, reader, writer)
+                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                    await conversation.run()
+                ends = self.goodbyes if conversation.said_goodbye else self.cuts
+                ends[conversation.number] = time.monotonic()
 
         server = await asyncio.start_server(session, self.address, self.port, limit=LINE_BYTES_MAX, backlog=500)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
         server.close()
-        for task in sessions:
-            task.cancel()
-        if sessions:
-            await asyncio.wait(sessions)
+        await connections.cut()
 
 
 class _Session:

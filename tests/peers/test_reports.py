@@ -78,11 +78,21 @@ def lmtp(store: Store) -> Iterator[int]:
 
     async def serve() -> None:
         running, stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await running.create_server(lambda: LMTP(store, hostname="store.test", loop=running), "127.0.0.1", 0)
+        sessions: list[LMTP] = []
+
+        def session() -> LMTP:
+            sessions.append(LMTP(store, hostname="store.test", loop=running))
+            return sessions[-1]
+
+        server = await running.create_server(session, "127.0.0.1", 0)
         loop.set_result((running, stop))
         port.set_result(server.sockets[0].getsockname()[1])
         await stop.wait()
         server.close()
+        for one in sessions:
+            if isinstance(one.transport, asyncio.WriteTransport):
+                one.transport.abort()
+        await asyncio.sleep(0.01)
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
