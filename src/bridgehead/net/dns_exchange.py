@@ -1,19 +1,27 @@
 """One question to one name server: by UDP from a random port, by TCP where the answer does not fit (RFC 1035, 7766).
 
-Codec and query ids are dnspython's. What comes from elsewhere, or answers another question, is no answer: the wait
-goes on. Every socket is connected, so the kernel keeps strangers out, and used for one question, so its port is
-drawn anew each time (RFC 5452).
+Answers are read by dnspython; a question is a few octets, and written here. What comes from elsewhere, or answers
+another question, is no answer: the wait goes on. Every socket is connected, so the kernel keeps strangers out, and
+used for one question, so its port is drawn anew each time, as the id is (RFC 5452). A bare socket costs a third of a
+transport, so there is no reason to keep some of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
+import socket
+import struct
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
+import dns.opcode
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 
 from bridgehead.core.error import BridgeheadError
@@ -23,6 +31,13 @@ Endpoint: TypeAlias = tuple[str, int]
 
 UDP_PAYLOAD: Final = 1232
 """Octets of an answer by UDP that pass any path unfragmented (the 2020 "flag day" figure)."""
+_DATAGRAM_MAX: Final = 65_535
+_HEADER: Final = struct.Struct("!HHHHHH")
+_TAIL: Final = struct.Struct("!HH")
+_OPT: Final = b"\0" + struct.pack("!HHIH", dns.rdatatype.OPT, UDP_PAYLOAD, 0, 0)
+"""What says that we know EDNS, and how much we take (RFC 6891 6.1)."""
+_WITHOUT_QUESTION: Final = frozenset({dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED})
+"""Refusals that some servers send without the question they refuse."""
 
 
 class ExchangeError(BridgeheadError):
@@ -34,22 +49,52 @@ async def ask(server: Endpoint, name: str, kind: str, seconds: float) -> dns.mes
 
     `seconds` bounds each of at most three steps: UDP, UDP without EDNS, TCP.
     """
-    answer = await _ask_once(server, _query(name, kind, edns=True), seconds)
+    answer = await _ask_once(server, question(name, kind, edns=True), seconds)
     if answer.rcode() in {dns.rcode.FORMERR, dns.rcode.NOTIMP}:  # a server older than EDNS
-        answer = await _ask_once(server, _query(name, kind, edns=False), seconds)
+        answer = await _ask_once(server, question(name, kind, edns=False), seconds)
     if answer.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
         raise ExchangeError(f"{dns.rcode.to_text(answer.rcode())} from {server[0]}:{server[1]}")
     return answer
 
 
-async def _ask_once(server: Endpoint, query: dns.message.Message, seconds: float) -> dns.message.Message:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question as it goes out."""
+
+    id: int
+    name: dns.name.Name
+    kind: dns.rdatatype.RdataType
+    wire: bytes
+
+    def is_answered_by(self, message: dns.message.Message) -> bool:
+        """Whether this is an answer to it, whatever it says."""
+        if message.id != self.id or not message.flags & dns.flags.QR or message.opcode() != dns.opcode.QUERY:
+            return False
+        if not message.question:
+            return message.rcode() in _WITHOUT_QUESTION
+        asked = message.question[0]
+        is_same = (asked.name, asked.rdtype, asked.rdclass) == (self.name, self.kind, dns.rdataclass.IN)
+        return is_same and len(message.question) == 1
+
+
+def question(name: str, kind: str, *, edns: bool) -> Question:
+    """A question with an id that nobody can foresee. `name` is one that can be (`dns.name.from_text` takes it)."""
+    absolute, number, chosen = dns.name.from_text(name), dns.rdatatype.from_text(kind), secrets.randbits(16)
+    encoded = absolute.to_wire()
+    assert encoded is not None, "a name that is written to no file is returned"
+    header = _HEADER.pack(chosen, dns.flags.RD, 1, 0, 0, 1 if edns else 0)
+    wire = header + encoded + _TAIL.pack(number, dns.rdataclass.IN) + (_OPT if edns else b"")
+    return Question(chosen, absolute, number, wire)
+
+
+async def _ask_once(server: Endpoint, asked: Question, seconds: float) -> dns.message.Message:
     place = f"{server[0]}:{server[1]}"
     try:
         async with asyncio.timeout(seconds):
-            answer = await _by_udp(server, query)
+            answer = await _by_udp(server, asked)
         if answer.flags & dns.flags.TC:
             async with asyncio.timeout(seconds):
-                answer = await _by_tcp(server, query)
+                answer = await _by_tcp(server, asked)
             if answer.flags & dns.flags.TC:
                 raise ExchangeError(f"truncated answer by TCP from {place}")
     except TimeoutError as error:
@@ -59,47 +104,24 @@ async def _ask_once(server: Endpoint, query: dns.message.Message, seconds: float
     return answer
 
 
-def _query(name: str, kind: str, *, edns: bool) -> dns.message.Message:
-    return dns.message.make_query(
-        name, dns.rdatatype.from_text(kind), use_edns=0 if edns else -1, payload=UDP_PAYLOAD
-    )
-
-
-class _Reader(asyncio.DatagramProtocol):
-    """Waits for the answer to one query."""
-
-    def __init__(self, query: dns.message.Message) -> None:
-        self._query = query
-        self.answer: asyncio.Future[dns.message.Message] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        del addr
-        answer = _read(data, self._query)
-        if answer is not None and not self.answer.done():
-            self.answer.set_result(answer)
-
-    def error_received(self, exc: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(exc)
-
-
-async def _by_udp(server: Endpoint, query: dns.message.Message) -> dns.message.Message:
+async def _by_udp(server: Endpoint, asked: Question) -> dns.message.Message:
     loop = asyncio.get_running_loop()
-    transport, reader = await loop.create_datagram_endpoint(lambda: _Reader(query), remote_addr=server)
-    try:
-        transport.sendto(query.to_wire())
-        return await reader.answer
-    finally:
-        transport.close()
+    family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as connection:
+        connection.connect(server)
+        connection.send(asked.wire)
+        while True:
+            answer = _read(await loop.sock_recv(connection, _DATAGRAM_MAX), asked)
+            if answer is not None:
+                return answer
 
 
-async def _by_tcp(server: Endpoint, query: dns.message.Message) -> dns.message.Message:
+async def _by_tcp(server: Endpoint, asked: Question) -> dns.message.Message:
     reader, writer = await asyncio.open_connection(*server)
     try:
-        wire = query.to_wire()
-        writer.write(len(wire).to_bytes(2, "big") + wire)
+        writer.write(len(asked.wire).to_bytes(2, "big") + asked.wire)
         length = int.from_bytes(await reader.readexactly(2), "big")
-        answer = _read(await reader.readexactly(length), query)
+        answer = _read(await reader.readexactly(length), asked)
     finally:
         writer.close()
     if answer is None:
@@ -107,10 +129,12 @@ async def _by_tcp(server: Endpoint, query: dns.message.Message) -> dns.message.M
     return answer
 
 
-def _read(data: bytes, query: dns.message.Message) -> dns.message.Message | None:
-    """The message if it answers `query`, else `None`: a forger does not end the wait for the true answer."""
+def _read(data: bytes, asked: Question) -> dns.message.Message | None:
+    """The message if it answers the question, else `None`: a forger does not end the wait for the true answer."""
+    if data[:2] != asked.wire[:2]:
+        return None  # the id: most of what a forger sends ends here
     try:
         message = dns.message.from_wire(data, ignore_trailing=True, raise_on_truncation=False)
     except (dns.exception.DNSException, ValueError):
         return None
-    return message if query.is_response(message) else None
+    return message if asked.is_answered_by(message) else None

@@ -2,9 +2,9 @@
 
 Recipients of a message that go to many hosts fail one after the other within seconds. What is known of them waits
 here for a moment, in memory, and becomes durable together with one DSN on all of them. Where others of the message
-are being tried still, it waits for them too, for up to a minute. Until then nothing was
-written: a crash forgets that these recipients failed, they are tried again, and fail again. So only what may be
-forgotten waits here: never a delivery.
+are being tried still, it waits for them too, for up to a minute. Until then nothing was written: a crash forgets that
+these recipients failed, they are tried again, and fail again. So only what may be forgotten waits here: never a
+delivery.
 """
 
 from __future__ import annotations
