@@ -166,3 +166,27 @@ async def test_a_salvage_cut_short_before_the_exchange_is_finished_at_the_next_s
     assert len(list(spool.recover())) == 5
     assert spool.statistics().damaged == 0
     await spool.close()
+
+
+async def test_the_body_file_of_a_damaged_entry_is_set_aside_with_it(tmp_path: Path) -> None:
+    """Nobody can read any more which file it was: all that no readable entry names are kept."""
+    spool = SqliteSpool(tmp_path, 0)
+    await committed(spool, large_insert(spool, 1), large_insert(spool, 2))
+    await spool.close()
+    sql(tmp_path, "UPDATE message SET entry = substr(entry, 1, 30) WHERE id = 2")
+    spool = SqliteSpool(tmp_path, 0)
+    assert [entry.message_id for entry in spool.recover()] == [1]
+    assert [path.read_bytes() for path in (tmp_path / "damaged").rglob("*.body")] == [LARGE]
+    assert len(body_files(tmp_path)) == 1
+    await spool.close()
+
+
+async def test_body_files_are_set_aside_with_a_database_that_names_them_no_more(tmp_path: Path) -> None:
+    spool = SqliteSpool(tmp_path, 0)
+    await committed(spool, large_insert(spool, 1))
+    await spool.close()
+    (tmp_path / "spool" / "p0.db").write_bytes(b"no database at all" * 1000)
+    spool = SqliteSpool(tmp_path, 0)
+    assert list(spool.recover()) == []
+    assert [path.read_bytes() for path in (tmp_path / "damaged").rglob("*.body")] == [LARGE]
+    await spool.close()

@@ -65,6 +65,15 @@ async def test_salvage_sets_all_damage_aside_and_keeps_the_rest(tmp_path: Path) 
     await spool.close()
 
 
+async def test_salvage_sets_the_body_file_of_a_damaged_entry_aside(tmp_path: Path) -> None:
+    """Which one it was nobody can read any more, so all that no entry names are kept before a start removes them."""
+    await fill(tmp_path)
+    sql(tmp_path, "UPDATE message SET entry = x'0000000001' WHERE id = 3")
+    found, _ = salvage(tmp_path, 0)
+    assert (found.is_whole, found.messages) == (True, 3)
+    assert [path.read_bytes() for path in (tmp_path / "damaged").rglob("*.body")] == [LARGE]
+
+
 async def test_a_partition_that_a_server_uses_is_verified_but_not_salvaged(tmp_path: Path) -> None:
     spool = SqliteSpool(tmp_path, 0)
     await committed(spool, insert(1))
@@ -81,5 +90,6 @@ async def test_what_is_no_database_at_all_is_told_and_set_aside_whole(tmp_path: 
     database.write_bytes(b"x" * 8192)
     assert verify(tmp_path, 0).faults == ("file is not a database",)
     found, set_aside = salvage(tmp_path, 0)
-    assert (found.is_whole, found.messages, set_aside) == (True, 0, 1)
+    assert (found.is_whole, found.messages, set_aside) == (True, 0, 2), "the database, and the bodies it named"
     assert [path.read_bytes() for path in (tmp_path / "damaged").rglob("p0.db")] == [b"x" * 8192]
+    assert [path.read_bytes() for path in (tmp_path / "damaged").rglob("*.body")] == [LARGE, LARGE]

@@ -21,6 +21,7 @@ from bridgehead.core.error import MachineError
 from bridgehead.spool.disk import Disk, is_damage, is_unreadable
 from bridgehead.spool.quarantine import Quarantine
 from bridgehead.spool.recovery import open_or_salvage, salvage
+from bridgehead.spool.schema import DamagedError, open_entry
 
 _NAME: Final = re.compile(r"p([0-9]{1,3})\.db")
 
@@ -50,6 +51,8 @@ class Partition:
         """The connection that writes; a damaged database is salvaged first. `MachineError` if the disk refuses."""
         try:
             connection = open_or_salvage(self.path, self.quarantine)
+            if self.quarantine.count:
+                self.keep_unnamed_bodies(connection)
             if self._suspect.exists():
                 connection = self.salvage(connection, "damage was met while it was in use")
             connection = self._settled(connection)
@@ -72,7 +75,18 @@ class Partition:
         connection.close()
         fresh = salvage(self.path, self.quarantine, reason)
         self._suspect.unlink(missing_ok=True)
+        self.keep_unnamed_bodies(fresh)
         return fresh
+
+    def keep_unnamed_bodies(self, connection: sqlite3.Connection) -> None:
+        """Set aside the files of bodies that no entry names, where entries were damaged: one of them may have.
+
+        Copies, as the next `recover` takes such files for what a crash left, and away.
+        """
+        named = {_file_of(entry) for (entry,) in connection.execute("SELECT entry FROM message")}
+        unnamed = sorted(path for path in self.bodies.iterdir() if path.name not in named)
+        if unnamed:
+            self.quarantine.add_files(self.path.stem, "bodies that no readable message names", unnamed)
 
     def mark_suspect(self) -> None:
         """Damage was met: have the next start salvage the partition, where the disk takes even that."""
@@ -86,6 +100,13 @@ class Partition:
     @property
     def _suspect(self) -> Path:
         return self.path.with_suffix(".suspect")
+
+
+def _file_of(sealed: object) -> str:
+    try:
+        return open_entry(sealed).file
+    except DamagedError:
+        return ""
 
 
 def _settle(connection: sqlite3.Connection) -> None:

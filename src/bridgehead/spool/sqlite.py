@@ -291,6 +291,8 @@ class SqliteSpool:
     def _set_aside_all(self, connection: sqlite3.Connection, damaged: list[tuple[int, str]]) -> None:
         """Take damaged entries out; where not even that can be done, a salvage leaves them behind."""
         try:
+            if damaged:
+                self._partition.keep_unnamed_bodies(connection)
             for number, reason in damaged:
                 self._partition.quarantine.add(number, reason, read_parts(connection, number))
                 connection.execute("DELETE FROM message WHERE id = ?", (number,))

@@ -79,6 +79,8 @@ def salvage(state_dir: Path, number: int) -> tuple[Findings, int]:
             if findings.faults:
                 connection = partition.salvage(connection, findings.faults[0])
                 findings = _look(connection, partition.path)
+            if findings.damaged:
+                partition.keep_unnamed_bodies(connection)
             for damaged in findings.damaged:
                 _set_aside(connection, partition, damaged)
             if findings.damaged:
