@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridgehead.core.address import PathFault
+from bridgehead.core.address import Mailbox, PathFault, parse_forward_path
 from bridgehead.core.client import STRANGER, Client, client_at
 from bridgehead.core.organization import (
     AcceptedDomain,
@@ -26,12 +26,15 @@ from bridgehead.core.organization import (
 )
 from bridgehead.core.policy import (
     ALL_REFUSED,
+    FAMILIAR_MAX,
     NO_POSTMASTER,
     SUSPICIOUS,
     UNABLE_TO_RELAY,
     Admission,
     Admitted,
+    Gate,
     Refused,
+    admit,
     may_connect,
     recheck,
     recipient_fault,
@@ -232,6 +235,45 @@ def test_postmaster_without_a_mailbox_is_the_organizations(path: bytes, address:
 
 def test_postmaster_is_refused_only_where_no_domain_is_accepted() -> None:
     assert ask(organization(postmaster=""), b"postmaster") == Refused(NO_POSTMASTER, Admission.UNROUTABLE)
+
+
+MIXED = organization(
+    connector("ISP", "*"),
+    connector("Small", "x.org", way=Way(restrictions=Restrictions(size_less_than=1000))),
+    accepted=(CONTOSO, AcceptedDomain("relayed.example", DomainType.EXTERNAL_RELAY)),
+)
+ADDRESSES = (
+    "u@y.org",
+    "a%b@y.org",
+    "u@x.org",
+    "known@contoso.com",
+    "x@contoso.com",
+    "u@relayed.example",
+    "postmaster",
+)
+
+
+@given(
+    st.sampled_from((LISTED, AUTHENTICATED, OUTSIDE)),
+    st.lists(st.tuples(st.sampled_from(ADDRESSES), st.sampled_from((0, 5000))), max_size=20),
+)
+def test_a_gate_says_what_it_would_say_to_the_first_recipient(
+    client: Client, recipients: list[tuple[str, int]]
+) -> None:
+    here = here_at(MIXED, VIRTUAL_SERVER)
+    gate = Gate(client, here, MIXED)
+    for address, size in recipients:
+        mailbox = parse_forward_path(address.encode())
+        assert isinstance(mailbox, Mailbox)
+        message = MessageProperties("a@z.org", size)
+        assert gate.admit(mailbox, message) == admit(mailbox, client, message, here, MIXED)
+
+
+def test_a_gate_remembers_a_bounded_number_of_domains() -> None:
+    gate = Gate(LISTED, here_at(MIXED, VIRTUAL_SERVER), MIXED)
+    for number in range(FAMILIAR_MAX + 1):
+        gate.admit(Mailbox("u@d", "u", f"d{number}.example"), MessageProperties(""))
+    assert gate.familiar_count == 1
 
 
 CONNECTING = {

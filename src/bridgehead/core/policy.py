@@ -28,6 +28,7 @@ from bridgehead.core.routing import (
     MessageProperties,
     Routed,
     Unroutable,
+    holds_for_domain,
     is_known,
     route,
 )
@@ -74,6 +75,11 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 Verdict: TypeAlias = Admitted | Refused
 
+FAMILIAR_MAX: Final = 16
+"""Domains that the gate of one session remembers, some 500 octets each."""
+_GRANTS: Final = frozenset((Admission.AUTHENTICATED, Admission.LIST))
+"""What lets a client relay to anywhere."""
+
 
 def may_connect(control: ConnectionControl, client: Client) -> bool:
     """Whether a client may open a session at all."""
@@ -109,6 +115,45 @@ def admit(
     if isinstance(decision.result, Unroutable):
         return Refused(decision.result.reply, Admission.UNROUTABLE)
     return Admitted(recipient.address, recipient.domain, rule, decision)
+
+
+class Gate:
+    """`admit` for one client at one place by one organization, which remembers where its mail usually goes.
+
+    Remembered are domains of others that the client may relay to and to which no sender, size, recipient or list of
+    accepted domains has a say in the decision.
+    """
+
+    __slots__ = ("_client", "_familiar", "_here", "_organization")
+
+    def __init__(self, client: Client, here: Here, organization: Organization) -> None:
+        self._client = client
+        self._here = here
+        self._organization = organization
+        self._familiar: dict[str, tuple[Admission, Decision]] = {}
+
+    @property
+    def familiar_count(self) -> int:
+        """How many domains are remembered."""
+        return len(self._familiar)
+
+    def admit(self, recipient: Mailbox, message: MessageProperties) -> Verdict:
+        """As the function of this name."""
+        domain = recipient.domain
+        known = self._familiar.get(domain)
+        if known is not None:
+            return Admitted(recipient.address, domain, *known)
+        verdict = admit(recipient, self._client, message, self._here, self._organization)
+        if (
+            isinstance(verdict, Admitted)
+            and verdict.decision is not None
+            and verdict.rule in _GRANTS
+            and holds_for_domain(verdict.decision, domain, self._organization)
+        ):
+            if len(self._familiar) >= FAMILIAR_MAX:
+                self._familiar.clear()
+            self._familiar[domain] = verdict.rule, verdict.decision
+        return verdict
 
 
 def recheck(

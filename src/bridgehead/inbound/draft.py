@@ -8,7 +8,7 @@ client sends must not stand in a line that we wrote. RFC 5321 4.1.1.4, 4.4, 6.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -30,7 +30,7 @@ from bridgehead.core.header import (
     received_line,
 )
 from bridgehead.core.organization import Organization, VirtualServer
-from bridgehead.core.policy import ALL_REFUSED, Admission, Admitted, Refused, admit, recheck
+from bridgehead.core.policy import ALL_REFUSED, Admission, Admitted, Gate, Refused, recheck
 from bridgehead.core.reply import Reply
 from bridgehead.core.routing import Here, MessageProperties
 from bridgehead.inbound import refusals
@@ -55,6 +55,10 @@ class Origin:
     client: Client
     hop: Hop
     trace_id: str
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gate", Gate(self.client, self.here, self.organization))
 
 
 class Draft(msgspec.Struct):
@@ -82,7 +86,7 @@ class Draft(msgspec.Struct):
         if 0 < origin.virtual_server.messages.recipients_max <= len(self.recipients):
             return refusals.TOO_MANY_RECIPIENTS
         message = MessageProperties(self.mail.reverse_path, self.mail.size)
-        verdict = admit(event.mailbox, origin.client, message, origin.here, origin.organization)
+        verdict = origin.gate.admit(event.mailbox, message)
         if isinstance(verdict, Refused):
             return verdict.reply
         self.recipients.append(

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import replies
 from bridgehead.smtp.receive_buffer import NUL, ReceiveBuffer
@@ -29,21 +31,18 @@ def has_only_crlf(content: bytes) -> bool:
     return content.replace(b"\r", b"").replace(b"\n", b"\r\n") == content and NUL not in content
 
 
-class Measure:
+class Measure(msgspec.Struct):
     """Size and faults of one message's content. Owned by its reader."""
 
-    __slots__ = ("_size_max", "fault", "has_eight_bit", "size")
-
-    def __init__(self, size_max: int) -> None:
-        """`size_max` in octets; 0: no limit."""
-        self._size_max = size_max
-        self.size = 0
-        self.has_eight_bit = False
-        self.fault: Reply | None = None
+    size_max: int
+    """Octets; 0: no limit."""
+    size: int = 0
+    has_eight_bit: bool = False
+    fault: Reply | None = None
 
     def expect(self, octets: int) -> None:
         """So many more will come: too many are refused before they are read (RFC 3030 2)."""
-        if self._size_max and self.size + octets > self._size_max and self.fault is None:
+        if self.size_max and self.size + octets > self.size_max and self.fault is None:
             self.fault = replies.TOO_LARGE
 
     def take(self, content: bytes) -> bytes:
@@ -53,7 +52,7 @@ class Measure:
             return b""
         if not has_only_crlf(content):
             self.fault = replies.BARE_CONTENT
-        elif self._size_max and self.size > self._size_max:
+        elif self.size_max and self.size > self.size_max:
             self.fault = replies.TOO_LARGE
         if self.fault is not None:
             return b""
@@ -62,16 +61,13 @@ class Measure:
         return content
 
 
-class DataReader:
+class DataReader(msgspec.Struct):
     """The content behind DATA."""
 
-    __slots__ = ("_at_start", "is_ended", "measure")
-
-    def __init__(self, size_max: int) -> None:
-        self.measure = Measure(size_max)
-        self.is_ended = False
-        """CRLF.CRLF was read; nothing behind it was used."""
-        self._at_start = True
+    measure: Measure
+    is_ended: bool = False
+    """CRLF.CRLF was read; nothing behind it was used."""
+    _at_start: bool = True
 
     def read(self, buffer: ReceiveBuffer) -> bytes:
         """Use what arrived; the content to deliver of it."""

@@ -87,7 +87,7 @@ class ServerConnection:
         self._replies: list[bytes] = []
         self._smtputf8 = False
         self._idle_commands = 0
-        self._data = DataReader(0)
+        self._data = DataReader(Measure(0))
         self._chunks = ChunkReader(0)
         self._unwanted: int | None = None
         self._unwanted_reply = replies.BAD_SEQUENCE
@@ -165,7 +165,7 @@ class ServerConnection:
         self.state = TABLE[state][_ON_ACCEPTED]
         self._replies.append(replies.ACCEPTANCE[state] if reply is None else reply.encode())
         if state is _IN_DATA_ASKED:
-            self._data = DataReader(self.offer.size_max)
+            self._data = DataReader(Measure(self.offer.size_max))
         elif state is _IN_END_ASKED:
             self._idle_commands = 0
         elif state is _IN_CREDENTIALS_ASKED:
