@@ -40,6 +40,8 @@ ZONE: dict[tuple[str, str], Sequence[str]] = {
     **{(f"e{number}.test", "A"): [f"192.0.2.{10 + number}"] for number in range(6)},
     ("self.test", "MX"): ["10 mx.f.test.", "20 me.test.", "20 plain.test.", "30 backup.f.test."],
     ("me.test", "A"): ["127.0.0.1"],
+    ("nothing.test", "A"): ["0.0.0.0"],
+    ("mapped.test", "AAAA"): ["::ffff:192.0.2.9"],
     ("first.test", "MX"): ["10 me.test.", "20 backup.f.test."],
     ("many.test", "MX"): [f"{number} plain.test." for number in range(HOSTS_MAX + 5)],
     ("wide.test", "A"): [f"198.51.100.{number}" for number in range(1, CANDIDATES_MAX + 5)],
@@ -99,6 +101,8 @@ NONE_LEFT = {
     "nothing left of a loop by address": ("first.test", EVERYWHERE, Failed, "5.4.6"),
     "implicit MX is this server": ("plain.test", BY_ADDRESS, Failed, "5.4.6"),
     "literal is this server": ("[192.0.2.9]", BY_ADDRESS, Failed, "5.4.6"),
+    "an address that leads to whoever dials it": ("nothing.test", NOBODY, Failed, "5.4.6"),
+    "our address in another form": ("mapped.test", BY_ADDRESS, Failed, "5.4.6"),
     "literal is none": ("[192.0.2.999]", NOBODY, Failed, "5.1.2"),
 }
 

@@ -66,9 +66,14 @@ class Ourselves:
     """IP versions with a wildcard listener: there every address of an interface is ours."""
 
     def is_address(self, address: str) -> bool:
-        """Whether we listen there, whatever the port."""
+        """Whether we listen there, whatever the port; what leads nowhere but to this machine counts as well."""
         parsed = ipaddress.ip_address(address)
-        return str(parsed) in self.addresses or (parsed.version in self.listens_on_every and is_own_address(address))
+        if parsed.version == 6:
+            parsed = parsed.ipv4_mapped or parsed
+        if parsed.is_unspecified:  # whoever dials 0.0.0.0 reaches itself
+            return True
+        own = str(parsed)
+        return own in self.addresses or (parsed.version in self.listens_on_every and is_own_address(own))
 
 
 def ourselves(organization: Organization, server: str) -> Ourselves:

@@ -58,6 +58,8 @@ REFUSED = [
     ("wildcard: own interface", _to("[192.0.2.1]", "0.0.0.0:25"), "would go in circles"),
     ("wildcard: loopback", _to("[127.0.0.1]:2525", "0.0.0.0:2525"), "would go in circles"),
     ("wildcard of IPv6", _to("[2001:db8::1]", "[::]:25"), "would go in circles"),
+    ("an address that leads to whoever dials it", _to("[0.0.0.0]"), "would go in circles"),
+    ("an own address in another form", _to("[::ffff:192.0.2.1]"), "would go in circles"),
     ("localhost", _to("localhost", "127.0.0.1:25"), "would go in circles"),
     ("own name", _to("[mail.contoso.com]"), "would go in circles"),
     ("own smart host of a virtual server", _listening("192.0.2.1:25", 'delivery.smart_hosts = ▸"[192.0.2.1]"'), "itself"),

@@ -202,7 +202,10 @@ def _loops(
     for host in hosts:
         port = host.port or sender.outbound_port
         if host.kind is SmartHostKind.ADDRESS:
-            is_own = (ip_address(host.host), port) in own
+            address = ip_address(host.host)
+            if address.version == 6:
+                address = address.ipv4_mapped or address
+            is_own = (address, port) in own or (address.is_unspecified and port in own_ports)
         elif host.host == "localhost":
             is_own = (ip_address("127.0.0.1"), port) in own or (ip_address("::1"), port) in own
         else:
