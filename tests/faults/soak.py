@@ -20,17 +20,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.faults.distant_sender import DistantSender
 from tests.faults.processes import usage
 from tests.peers.bridgehead import Bridgehead, smart_host
 from tests.peers.child import wait_until
-from tests.peers.sender import Account, Sender
+from tests.peers.sender import Account
 from tests.peers.sink import Sink
 
-SESSIONS: Final = 8
+SESSIONS: Final = 16
 MEASURE_SECONDS: Final = 4.0
 SETTLE_SECONDS: Final = 60.0
 STARTS: Final = 3
-WITHOUT_END: Final = 10**9
 MEMORY_PER_MINUTE_MAX: Final = 2 << 20
 """Octets; over a run that is long enough for a slope to mean something."""
 SLOPE_MINUTES_MIN: Final = 5.0
@@ -104,7 +104,8 @@ class Report:
         first, last = steady[0], steady[-1]
         lags = sorted(sample.lag for sample in steady)
         lines = [
-            f"{self.accepted} accepted at {self.rate:.0f} a second: {self.lost} lost, {self.doubled} doubled",
+            f"{self.accepted} accepted: {self.lost} lost, {self.doubled} doubled",
+            f"{self.accepted / last.seconds:.0f} a second of {self.rate:.0f} asked for",
             f"memory {first.memory >> 20} -> {last.memory >> 20} MiB, {memory:+.2f} MiB a minute",
             f"descriptors {first.descriptors} -> {last.descriptors}, files {first.files} -> {last.files}",
             f"waiting: median {lags[len(lags) // 2]}, most {lags[-1]}, {self.slope('lag'):+.1f} a minute",
@@ -180,8 +181,8 @@ class Run:
         # A client that hears 421 while the server stops sends again; anything else is a refusal.
         report.refused = sum(not words.startswith("421") for account in self.accounts for words in account.refused)
 
-    def _sender(self, name: str, pause: float) -> Sender:
-        return Sender(self.server.port, count=WITHOUT_END, sessions=SESSIONS, pause=pause, name=name)
+    def _sender(self, name: str, pause: float) -> DistantSender:
+        return DistantSender(self.server.port, sessions=SESSIONS, pause=pause, name=name)
 
 
 def soak(directory: Path, seconds: float, rate: float = 0.0) -> Report:
