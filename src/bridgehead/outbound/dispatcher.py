@@ -34,6 +34,7 @@ from bridgehead.outbound.loader import Loader
 from bridgehead.outbound.opening import Wire
 from bridgehead.outbound.placement import RETURNED, Occasion, Placement, Site, unsettled
 from bridgehead.outbound.probes import Probes
+from bridgehead.outbound.pruning import Pruning
 from bridgehead.outbound.pulse import Pulse
 from bridgehead.outbound.queue import Queue
 from bridgehead.outbound.queues import Queues
@@ -43,8 +44,6 @@ from bridgehead.outbound.statistics import QueueStatistics, queue_counts
 from bridgehead.outbound.verdict import Circumstances, of_outcomes, of_release
 from bridgehead.spool.contract import Spool, StoredEntry, StoredMessage
 
-PRUNE_SECONDS: Final = 3600.0
-"""How often badmail that is too old is deleted."""
 SETTLING_SECONDS: Final = 600.0
 """So long after a change of the organization, a new message that nothing takes is held, not failed: its transaction
 may have begun, and its recipients been admitted, under the organization before."""
@@ -93,8 +92,8 @@ class Dispatcher:
         self._quiet = asyncio.Event()
         self._ended = asyncio.Event()
         self._suspected: set[str] = set()
-        self._prune_at = -inf
         self.clocks = clocks = Clocks(surroundings.clock, surroundings.steady)
+        self._pruning = Pruning(surroundings.badmail, clocks)
         self.index = Index()
         self._loader = Loader(surroundings.spool, clocks.steady, self.index, self.finish)
         wire = Wire(surroundings.dialer, surroundings.allowance, self._spawn, clocks.steady)
@@ -141,9 +140,7 @@ class Dispatcher:
         self.recorder.submit_again(now)
         self.recorder.submit_gathered(now)
         self.aging.sweep()
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_SECONDS
-            self._surroundings.badmail.prune(self.clocks.wall())
+        self._pruning.look()
         if self._is_draining:
             if not any(queue.busy_count for queue in self.queues):
                 self._quiet.set()
