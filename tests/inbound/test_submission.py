@@ -149,6 +149,17 @@ async def test_what_is_no_submission_is_refused(octets: bytes, tmp_path: Path) -
         assert found.messages == []
 
 
+async def test_one_account_leaves_room_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECTIONS_PER_UID_MAX", 1)
+    async with submitting(tmp_path) as (_, path):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            assert (await sent(path, TO, b"x: y\r\n")).status == 75
+        async with asyncio.timeout(5):
+            while (await sent(path, TO, b"x: y\r\n")).status:  # noqa: ASYNC110 - the end of the other has no event here
+                await asyncio.sleep(0.001)
+
+
 async def test_a_client_that_hangs_up_leaves_nothing(tmp_path: Path) -> None:
     async with submitting(tmp_path) as (found, path):
         with socket.socket(socket.AF_UNIX) as connection:

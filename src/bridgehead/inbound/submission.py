@@ -54,6 +54,8 @@ MESSAGES_A_MINUTE: Final = 600
 UIDS_MAX: Final = 1_000
 """Accounts whose messages are counted; the longest unseen is forgotten."""
 CONNECTIONS_MAX: Final = 100
+CONNECTIONS_PER_UID_MAX: Final = 50
+"""Nobody on this machine keeps all others from submitting."""
 REQUEST_SECONDS: Final = 300.0
 """For a whole submission; `sendmail` may be fed by a slow program."""
 
@@ -129,7 +131,7 @@ class _Connection(asyncio.Protocol):
         self._draft: Draft | None = None
         self._reader = ChunkReader(0)
         self._take: Callable[[], bool] = self._take_request
-        self._uid = 0
+        self.uid = -1
         self._is_committing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,8 +140,9 @@ class _Connection(asyncio.Protocol):
         self._connections.add(self)
         self._deadline.set(asyncio.get_running_loop().time() + REQUEST_SECONDS)
         peer = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        _, self._uid, _ = _PEER.unpack(peer)
-        if len(self._connections) > CONNECTIONS_MAX:
+        _, self.uid, _ = _PEER.unpack(peer)
+        own = sum(one.uid == self.uid for one in self._connections)
+        if len(self._connections) > CONNECTIONS_MAX or own > CONNECTIONS_PER_UID_MAX:
             self._answer(Answer(error="Too many submissions at once", status=TEMPORARY_FAILURE))
 
     def data_received(self, data: bytes) -> None:
@@ -226,7 +229,7 @@ class _Connection(asyncio.Protocol):
 
     def _begin(self, submission: Submission) -> None:
         now = self._reception.clock()
-        if not self._rate.count(self._uid, now):
+        if not self._rate.count(self.uid, now):
             raise _RefusedError("Too many messages in a minute", TEMPORARY_FAILURE)
         if not self._reception.has_room():
             raise _RefusedError(refusals.NO_STORAGE.text, TEMPORARY_FAILURE)
@@ -254,9 +257,9 @@ class _Connection(asyncio.Protocol):
         organization = self._reception.current().organization
         server = next(found for found in organization.virtual_servers if found.server == self._server)
         try:
-            user = pwd.getpwuid(self._uid).pw_name
+            user = pwd.getpwuid(self.uid).pw_name
         except KeyError:
-            user = f"uid{self._uid}"
+            user = f"uid{self.uid}"
         hop = Hop(server.fqdn, "LOCAL", user=user)
         here = here_at(organization, server.key)
         return Origin(organization, server, here, Client(None, "", user=user), hop, secrets.token_hex(6))
