@@ -352,18 +352,16 @@ class Session(asyncio.Protocol):
     def _set_reading(self) -> None:
         """Read, unless that would only fill the buffer."""
         engine = self._conversation.engine
-        state = engine.state
-        if state is _IN_TLS or self._transport is None:
-            return
         is_wanted = self._is_ended or not (
-            self._is_blocked or self._is_punished or (state in QUESTIONS and engine.buffered)
+            self._is_blocked or self._is_punished or (engine.state in QUESTIONS and engine.buffered)
         )
-        if is_wanted is not self._is_reading:
-            if is_wanted:
-                self._is_reading = True
-                self._transport.resume_reading()
-            else:
-                self._pause()
+        if is_wanted is self._is_reading or engine.state is _IN_TLS or self._transport is None:
+            return
+        if is_wanted:
+            self._is_reading = True
+            self._transport.resume_reading()
+        else:
+            self._pause()
 
     def _pause(self) -> None:
         self._is_reading = False

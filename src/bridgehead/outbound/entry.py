@@ -25,19 +25,19 @@ class Part:
         self.is_ready = False
         """Put into its queue as ready: if it still waits there, others may join it."""
 
-    def __lt__(self, other: int | Part) -> bool:
+    def __lt__(self, other: Entry) -> bool:
         return self.message_id < message_of(other)
 
-    def __gt__(self, other: int | Part) -> bool:
+    def __gt__(self, other: Entry) -> bool:
         return self.message_id > message_of(other)
 
 
 Entry: TypeAlias = MessageId | Part
 
 
-def message_of(entry: int | Part) -> MessageId:
+def message_of(entry: Entry) -> MessageId:
     """The message an entry belongs to."""
-    return entry.message_id if isinstance(entry, Part) else MessageId(entry)
+    return entry.message_id if isinstance(entry, Part) else entry
 
 
 class Attempt:

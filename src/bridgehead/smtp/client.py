@@ -153,7 +153,10 @@ class ClientConnection:
             self.replies += 1
             if self._trace is not None:
                 self._trace(TraceKind.RECEIVED, str(reply))
-            self._take(reply)
+            if self._state is _IN_TRANSACTION:
+                self._take_in_transaction(reply)
+            else:
+                self._take_outside_transaction(reply)
             if self._is_deaf():
                 reader.discard()
                 return
@@ -313,14 +316,7 @@ class ClientConnection:
 
     # Receiving
 
-    def _take(self, reply: Reply) -> None:
-        """A reply has come: pair it with what was sent."""
-        if self._state is _IN_TRANSACTION:
-            self._take_in_transaction(reply)
-        else:
-            self._take_outside(reply)
-
-    def _take_outside(self, reply: Reply) -> None:
+    def _take_outside_transaction(self, reply: Reply) -> None:
         match self._state:
             case _State.GREETING:
                 self._take_greeting(reply)

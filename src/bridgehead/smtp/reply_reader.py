@@ -64,19 +64,18 @@ class ReplyReader:
 
         `ProtocolError` if what arrived is no reply or beyond a limit; the connection is of no use any more.
         """
-        while True:
-            end = self._buffer.find(b"\n", self._start)
-            if end < 0:
-                if len(self._buffer) - self._start > LINE_MAX + 1:
-                    raise ProtocolError(f"a reply line has more than {LINE_MAX} octets")
-                return None
-            line = self._buffer[self._start : end].removesuffix(b"\r")
-            self._start = end + 1
+        buffer, start = self._buffer, self._start
+        while (end := buffer.find(b"\n", start)) >= 0:
+            line = buffer[start:end].removesuffix(b"\r")
+            self._start = start = end + 1
             if len(line) <= _FAMILIAR_LINE_MAX and line[3:4] != b"-" and not self._lines:
                 return _familiar(line)
             reply = self._take(line)
             if reply is not None:
                 return reply
+        if len(buffer) - start > LINE_MAX + 1:
+            raise ProtocolError(f"a reply line has more than {LINE_MAX} octets")
+        return None
 
     def _take(self, line: bytes) -> Reply | None:
         """Add one line; the reply if that was its last."""
