@@ -7,6 +7,7 @@ queue in memory needs no time of arrival of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +17,9 @@ PARTITIONS_MAX: Final = 256
 _DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U to misread
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _WRITTEN_LENGTH: Final = 13
+RESERVED_SECONDS: Final = 60
+"""Ids of so long are reserved at once. After a kill ids run ahead of the clock by no more."""
+_RESERVED: Final = RESERVED_SECONDS * 1000 << 13
 _PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
 """All pairs of digits."""
 _FAMILIAR_MAX: Final = 256
@@ -25,18 +29,31 @@ _FAMILIAR_MAX: Final = 256
 class QueueIds:
     """Hands out ids for one partition; never the same twice, never backwards, even if the clock jumps back.
 
-    Owned by one worker. `latest` is the highest id found in the spool at start, so ids stay unique over restarts.
+    Owned by one worker. `latest` is the highest id that may have been given before. `reserve` makes an id durable
+    that is ahead of those given until it is called again: with it ids stay unique over restarts, too.
     """
 
-    def __init__(self, partition: int, latest: int = 0) -> None:
+    def __init__(
+        self, partition: int, latest: int = 0, reserve: Callable[[MessageId], None] = lambda _: None
+    ) -> None:
         if not 0 <= partition < PARTITIONS_MAX:
             raise ValueError(f"partition must be 0..{PARTITIONS_MAX - 1}, not {partition}")
         self._partition = partition
         self._last = latest >> 8
+        self._reserved = 0
+        self._reserve = reserve
+
+    @property
+    def latest(self) -> MessageId:
+        """The last id that was given."""
+        return MessageId(self._last << 8 | self._partition)
 
     def next(self, now: float) -> MessageId:
         """The next id at `now` (seconds since the epoch)."""
         self._last = max(self._last + 1, int(now * 1000) << 13)
+        if self._last > self._reserved:
+            self._reserved = self._last + _RESERVED
+            self._reserve(MessageId(self._reserved << 8 | self._partition))
         return MessageId(self._last << 8 | self._partition)
 
 

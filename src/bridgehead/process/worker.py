@@ -42,6 +42,8 @@ from bridgehead.process.messages import Ask, GiveBack, Granted, Links, Listening
 from bridgehead.process.spool_watch import SpoolWatch, Watched
 from bridgehead.process.worker_requests import WorkerRequests
 from bridgehead.spool.contract import SpoolLostError
+from bridgehead.spool.id_mark import IdMark
+from bridgehead.spool.partition import partition_path
 from bridgehead.spool.sqlite import SqliteSpool
 
 DESCRIPTORS_RESERVED: Final = 1024
@@ -77,6 +79,7 @@ class Worker:
         self._tasks = tasks
         self._index = assignment.index
         self._ids = QueueIds(assignment.index)
+        self._id_mark = IdMark(partition_path(self.state_dir, assignment.index))
         descriptors = _descriptors()
         own = ((f"descriptors of worker {assignment.index}", connections_for(descriptors)),)
         self._leases = LeaseClient(send, own)
@@ -110,7 +113,7 @@ class Worker:
             latest = entry.message_id
             self.dispatcher.restore(entry)
         self.spool.start()
-        self._ids = QueueIds(self._index, latest)
+        self._ids = QueueIds(self._index, max(latest, self._id_mark.read()), self._id_mark.write)
         self._sending = self._tasks.create_task(self.dispatcher.run())
         self._watching = self._tasks.create_task(self._watch.run())
 
@@ -164,6 +167,7 @@ class Worker:
         if self._watching is not None:
             self._watching.cancel()
         await self.spool.close()
+        self._id_mark.write(self._ids.latest)
         self._threads.shutdown(wait=False)
         self._credentials.close()
         self.sink.close()

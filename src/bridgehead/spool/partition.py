@@ -3,6 +3,7 @@
 state_dir/spool/p0.db       messages and the states of recipients (`schema`)
 state_dir/spool/p0.bodies/  bodies too large for a row (`body_files`)
 state_dir/spool/p0.lock     locked while a process owns the partition
+state_dir/spool/p0.ids      the highest queue id that may have been given (`id_mark`)
 state_dir/spool/p0.suspect  exists when damage was met in use: the next start salvages
 state_dir/damaged/          what was set aside (`quarantine`)
 """
