@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridgehead.core.envelope import MessageId
-from bridgehead.spool.contract import Update
+from bridgehead.spool.contract import Remove, Update
 from bridgehead.spool.sqlite import SqliteSpool
 from tests.spool.contract import CONTENT, RETRYING, committed, content_of, insert, loaded
 from tests.spool.places import LARGE, body_files, large_insert, notes, reopened, sql
@@ -189,4 +189,21 @@ async def test_body_files_are_set_aside_with_a_database_that_names_them_no_more(
     spool = SqliteSpool(tmp_path, 0)
     assert list(spool.recover()) == []
     assert [path.read_bytes() for path in (tmp_path / "damaged").rglob("*.body")] == [LARGE]
+    await spool.close()
+
+
+async def test_what_is_submitted_while_a_partition_is_read_is_written_when_all_is_read(tmp_path: Path) -> None:
+    """The queue takes out at once what it finds settled, while damage may still be found behind it."""
+    spool = SqliteSpool(tmp_path, 0)
+    await committed(spool, *(insert(number) for number in range(1, 6)))
+    await spool.close()
+    sql(tmp_path, "UPDATE message SET entry = substr(entry, 1, 30) WHERE id = 4")
+    spool = SqliteSpool(tmp_path, 0)
+    done: list[Exception | None] = []
+    for entry in spool.recover():
+        if entry.message_id in {1, 5}:
+            spool.submit([Remove(entry.message_id)], done.append)
+    assert len(notes(tmp_path)) == 1
+    spool, ids = await reopened(spool, tmp_path)
+    assert (ids, done) == ([2, 3], [None, None])
     await spool.close()

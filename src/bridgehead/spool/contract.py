@@ -134,7 +134,10 @@ class Spool(Protocol):
         ...
 
     def recover(self) -> Iterator[StoredEntry]:
-        """Every message of the partition in order of arrival. Called once, at start, before any `submit`."""
+        """Every message of the partition in order of arrival. Called once, at start, before any `submit`.
+
+        Whoever takes an entry may submit what it calls for: that becomes durable once all has been read.
+        """
         ...
 
     def statistics(self) -> SpoolStatistics:

@@ -74,6 +74,9 @@ class SqliteSpool:
         self._files: dict[MessageId, str] = {}
         """Names of the body files of messages that have one."""
         self._messages = 0
+        self._is_recovering = False
+        self._early: list[Submission] = []
+        """Submitted while the partition was still being read: the connection is not the writer's before that ends."""
         self._is_closed = False
 
     def new_body(self) -> PendingBody:
@@ -99,7 +102,10 @@ class SqliteSpool:
                         submission.old_files += (self._bodies.folder / name,)
                 case _:
                     assert_never(change)
-        self._started_writer().put(submission)
+        if self._is_recovering:
+            self._early.append(submission)
+        else:
+            self._started_writer().put(submission)
 
     async def load(self, message_id: MessageId) -> StoredMessage | None:
         """Read a message; `None` if it is not there. `sqlite3.OperationalError` if the disk cannot be read now."""
@@ -126,6 +132,7 @@ class SqliteSpool:
         """Every message of the partition in order of arrival."""
         if self._connection is None:
             raise RuntimeError("recover comes before the first submit")
+        self._is_recovering = True
         files = self._bodies.names()
         damaged: list[tuple[int, str]] = []
         for message_id, blob, states in self._scan_and_salvage(self._connection):
@@ -140,6 +147,10 @@ class SqliteSpool:
             yield entry
         self._set_aside_all(self._connection, damaged)
         self._bodies.remove_orphans(files, set(self._files.values()))
+        self._is_recovering = False
+        for submission in self._early:
+            self._started_writer().put(submission)
+        self._early.clear()
 
     def start(self) -> None:
         """Start the threads, after `recover` and on the event loop; else the first use does.
