@@ -65,3 +65,23 @@ def test_free_space_knows_another_reserve_at_once(tmp_path: Path) -> None:
     assert (space.is_enough(), space.room().is_enough) == (False, False)
     reserve = 1
     assert (space.is_enough(), space.room().is_enough) == (True, True)
+
+
+def test_free_space_that_was_too_little_has_to_be_a_tenth_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that hovers around the reserve does not take mail and refuse it by turns."""
+    clock, free = Clock(), 100
+    monkeypatch.setattr(free_space, "free_bytes", lambda _: free)
+    space = FreeSpace(tmp_path, lambda: 100, clock)
+    seen = []
+    for free in (100, 99, 100, 109, 99, 109, 110, 105, 100, 99):  # noqa: B007  what the lambda gives
+        clock.now += BELIEVED_SECONDS
+        seen.append(space.is_enough())
+    assert seen == [True, False, False, False, False, False, True, True, True, False]
+    assert (space.room().reserve, space.room().wanted) == (100, 110)
+
+
+def test_free_space_without_a_reserve_is_always_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_space, "free_bytes", lambda _: 0)
+    assert FreeSpace(tmp_path, lambda: 0, Clock()).is_enough()

@@ -8,9 +8,10 @@ from typing import cast
 
 import pytest
 
+from bridgehead.process import free_space
 from bridgehead.process.child_process import ChildProcess
 from bridgehead.process.free_space import BELIEVED_SECONDS, FreeSpace
-from bridgehead.process.health import Health
+from bridgehead.process.health import MEBIBYTE, Health
 
 
 class Worker:
@@ -64,6 +65,22 @@ def test_health_tells_of_a_full_disk_and_logs_each_change_once(
         assert bool(machine.health.reasons()) is bool(reserve)
     assert logged(caplog) == [("ERROR", "disk-full"), ("WARNING", "disk-room")]
     assert "less than the 4,398,046,511,104 MB that min_free_mb keeps: new mail gets 452 4.3.1" in caplog.text
+
+
+def test_health_is_quiet_while_the_disk_hovers_around_its_reserve(
+    machine: Machine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 0
+    monkeypatch.setattr(free_space, "free_bytes", lambda _: free * MEBIBYTE)
+    for free in (257, 255, 257, 256, 255, 281, 282, 256):
+        machine.keeps(256 * MEBIBYTE)
+        if free == 281:
+            (reason,) = machine.health.reasons()
+            assert reason.startswith(
+                "the disk has 281 MB free, and had less than the 256 MB that min_free_mb keeps: "
+            )
+            assert reason.endswith("new mail gets 452 4.3.1 until it has 282 MB, deliveries go on")
+    assert logged(caplog) == [("ERROR", "disk-full"), ("WARNING", "disk-room")]
 
 
 def test_health_tells_of_a_spool_that_cannot_be_written_and_logs_each_change_once(

@@ -1,4 +1,8 @@
-"""Whether there is room on the disk for new mail, asked of the file system at most once a second."""
+"""Whether there is room on the disk for new mail, asked of the file system at most once a second.
+
+Once there was too little, there has to be a tenth more than the reserve: around the reserve itself mail would be
+taken and refused by turns, with a line in the log each time.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,13 @@ class Room:
     free: int
     """0 where the file system does not say."""
     reserve: int
+    wanted: int
+    """What must be free for new mail to be accepted: the reserve, or more of it where there was too little."""
 
     @property
     def is_enough(self) -> bool:
         """Whether new mail may be accepted."""
-        return self.free >= self.reserve
+        return self.free >= self.wanted
 
 
 class FreeSpace:
@@ -37,16 +43,20 @@ class FreeSpace:
         self._asked_at = float("-inf")
         self._free: int | None = None
         """`None`: the file system does not say."""
+        self._was_enough = True
 
     def room(self) -> Room:
-        """What is free, a second ago at most."""
+        """What is free, a second ago at most; too little, where the file system does not even say."""
         free, reserve = self._free_bytes(), self._min_free_bytes()
-        return Room(free or 0, reserve if free is not None else max(reserve, 1))
+        wanted = reserve if self._was_enough else reserve + reserve // 10
+        self._was_enough = free is not None and free >= wanted
+        if not self._was_enough:
+            wanted = max(reserve + reserve // 10, 1)
+        return Room(free or 0, reserve, wanted)
 
     def is_enough(self) -> bool:
-        """Whether new mail may be accepted: not where the file system does not even say."""
-        free = self._free_bytes()
-        return free is not None and free >= self._min_free_bytes()
+        """Whether new mail may be accepted."""
+        return self.room().is_enough
 
     def _free_bytes(self) -> int | None:
         now = self._monotonic()

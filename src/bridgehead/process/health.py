@@ -88,7 +88,9 @@ class Health:
 
 def _full(room: Room) -> str:
     reserve = f"the {_size(room.reserve)} that min_free_mb keeps"
-    return f"the disk has {_size(room.free)} free, less than {reserve}: new mail gets 452 4.3.1, deliveries go on"
+    lacks = f"less than {reserve}" if room.free < room.reserve else f"and had less than {reserve}"
+    until = f" until it has {_size(room.wanted + MEBIBYTE - 1)}" if room.wanted > room.reserve > 0 else ""
+    return f"the disk has {_size(room.free)} free, {lacks}: new mail gets 452 4.3.1{until}, deliveries go on"
 
 
 def _unwritable(index: int, fault: str) -> str:
