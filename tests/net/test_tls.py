@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from dataclasses import replace
 from pathlib import Path
@@ -121,3 +122,17 @@ def test_certificate_and_key_of_two_are_refused() -> None:
 def test_certificate_that_is_none_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"key\.pem"):
         server_context(replace(AUTHORITY.certificate("a.test"), certificate_pem=b"hello"))
+
+
+def test_server_hands_out_no_session_tickets() -> None:
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ClientContexts().tls(security(TlsLevel.REQUIRE), "smart.test", "mx.test")
+    client = tls.context.wrap_bio(to_client, to_server)
+    server = server_context(STRANGER.certificate("x.test")).wrap_bio(to_server, to_client, server_side=True)
+    for end in (client, server, client):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    server.do_handshake()
+
+    assert client.version() == "TLSv1.3"
+    assert to_client.pending == 0

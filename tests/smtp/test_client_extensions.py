@@ -50,3 +50,13 @@ def test_extensions_are_read(text: str, extensions: Extensions) -> None:
 @given(st.text())
 def test_any_text_can_be_read(text: str) -> None:
     read_extensions("mx\n" + text)
+
+
+def test_answer_too_long_to_be_remembered_is_read_all_the_same() -> None:
+    many = "\n".join(f"X-UNKNOWN-{number}" for number in range(200))
+
+    assert read_extensions(f"mx\nPIPELINING\n{many}\nSIZE 10") == Extensions(pipelining=True, size=True, size_max=10)
+
+
+def test_first_line_greets_and_names_no_extension() -> None:
+    assert read_extensions("PIPELINING\nDSN") == Extensions(dsn=True)

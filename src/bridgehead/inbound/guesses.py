@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final
 
@@ -30,6 +31,8 @@ ATTACK_SECONDS: Final = 3600.0
 FREE_GUESSES: Final = 3
 """Guesses at one account from one network before each further one waits, a second longer each time."""
 DELAY_SECONDS_MAX: Final = 5.0
+_FAMILIAR_MAX: Final = 1024
+"""Clients whose network is remembered: each handshake asks for it twice."""
 TALLIES_MAX: Final = 10_000
 """Of each kind; one takes up to 1 KiB, that of an account under attack 5 KiB."""
 
@@ -147,6 +150,7 @@ class Guesses:
         return Guess(self, (source, f"{network} {account}", account), mark, now)
 
 
+@lru_cache(_FAMILIAR_MAX)
 def places(client: str) -> tuple[str, str]:
     """Who counts as one client, and as one network, for instance `("192.0.2.7", "192.0.2.0/24")`."""
     try:

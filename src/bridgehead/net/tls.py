@@ -38,6 +38,7 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
         ) from error
     finally:
         os.close(descriptor)
+    context.num_tickets = 0  # ADR 0013
     return context
 
 

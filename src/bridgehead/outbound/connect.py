@@ -263,6 +263,8 @@ def _stage_of(error: OSError | ProtocolError) -> Stage | None:
 
 def _source(source_addresses: tuple[str, ...], address: str) -> str:
     """The local address to dial from: the first of the same family; empty: the kernel's choice."""
+    if not source_addresses:
+        return ""
     version = ipaddress.ip_address(address).version
     return next((one for one in source_addresses if ipaddress.ip_address(one).version == version), "")
 

@@ -104,7 +104,7 @@ class HostFinder:
         delivery = destination.virtual_server.delivery
         search = _Search(
             self._resolvers.resolver(delivery.dns_servers),
-            self._ourselves(),
+            self._ourselves,
             self._random,
             delivery.family,
             destination.virtual_server.outbound_port,
@@ -120,6 +120,8 @@ class HostFinder:
         smart_hosts = list(destination.smart_hosts)
         if destination.order is SmartHostOrder.BALANCE:
             self._random.shuffle(smart_hosts)
+        if all(smart_host.kind is SmartHostKind.ADDRESS for smart_host in smart_hosts):  # nothing to wait for
+            return tuple(search.literal(smart_host) for smart_host in smart_hosts)[:CANDIDATES_MAX]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(search.smart_host(smart_host)) for smart_host in smart_hosts]
         results = [task.result() for task in tasks]
@@ -139,16 +141,20 @@ class _Search:
     """One look for hosts; a `Reply` says why there are none."""
 
     resolver: Resolver
-    ourselves: Ourselves
+    ourselves: Callable[[], Ourselves]
     random: Random
     family: Family
     port: int
+
+    def literal(self, smart_host: SmartHost) -> Candidate:
+        """The candidate of a smart host that is given by its address."""
+        return Candidate(smart_host.host, smart_host.port or self.port, trusted_name=smart_host.host)
 
     async def smart_host(self, smart_host: SmartHost) -> Found | Reply:
         """Candidates of one entry of a smart host list."""
         port = smart_host.port or self.port
         if smart_host.kind is SmartHostKind.ADDRESS:
-            return (Candidate(smart_host.host, port, trusted_name=smart_host.host),)
+            return (self.literal(smart_host),)
         if smart_host.kind is SmartHostKind.NAME:
             return await self.by_mx(smart_host.host)
         answer = await self.resolver.addresses(smart_host.host, self.family)
@@ -164,7 +170,7 @@ class _Search:
                 address = str(ipaddress.ip_address(address))
             except ValueError:
                 return Reply(0, "5.1.2", f"{domain} is no IP address")
-            if self.ourselves.is_address(address):
+            if self.ourselves().is_address(address):
                 return _loop(domain)
             return (Candidate(address, self.port, trusted_name=address),)
         return await self.by_mx(domain)
@@ -189,10 +195,11 @@ class _Search:
         async with asyncio.TaskGroup() as group:
             tasks = {host: group.create_task(self.resolver.addresses(host.name, self.family)) for host in hosts}
         answers = {host: task.result() for host, task in tasks.items()}
+        ourselves = self.ourselves()
         found: list[Candidate] = []
         for _, equals in groupby(answers, key=lambda host: host.preference):
             group_hosts = list(equals)
-            if any(self._is_this_server(host.name, answers[host]) for host in group_hosts):
+            if any(_is_this_server(ourselves, host.name, answers[host]) for host in group_hosts):
                 return tuple(found) or _best_fault(answers.values()) or _loop(domain)
             self.random.shuffle(group_hosts)
             for host in group_hosts:
@@ -206,11 +213,6 @@ class _Search:
             else Reply(0, "5.4.4", f"No mail exchanger of {domain} has an address")
         )
 
-    def _is_this_server(self, name: str, answer: AddressAnswer) -> bool:
-        if name in self.ourselves.names:
-            return True
-        return isinstance(answer, Addresses) and any(map(self.ourselves.is_address, (*answer.ipv6, *answer.ipv4)))
-
     def _candidates(self, name: str, answer: AddressAnswer, trusted_name: str, port: int) -> Found:
         """The addresses of one host, the preferred family first, shuffled within a family."""
         if not isinstance(answer, Addresses):
@@ -221,6 +223,12 @@ class _Search:
         for addresses in families:
             self.random.shuffle(addresses)
         return tuple(Candidate(address, port, name, trusted_name) for addresses in families for address in addresses)
+
+
+def _is_this_server(ourselves: Ourselves, name: str, answer: AddressAnswer) -> bool:
+    if name in ourselves.names:
+        return True
+    return isinstance(answer, Addresses) and any(map(ourselves.is_address, (*answer.ipv6, *answer.ipv4)))
 
 
 def _best_fault(answers: Iterable[AddressAnswer]) -> Reply | None:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _DIGITS_MAX: Final = 20
 """Digits of a number that we read (RFC 1870 3); longer ones are no number."""
+_FAMILIAR_MAX: Final = 256
+"""Answers that are remembered: every connection to a server gets the same one, two of them where TLS begins."""
+_FAMILIAR_TEXT_MAX: Final = 1000
+"""Characters of an answer that is worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,13 @@ class Extensions:
 
 def read_extensions(text: str) -> Extensions:
     """The extensions in the text of a positive answer to EHLO; its first line is the greeting and says nothing."""
+    lines = text.partition("\n")[2]
+    return _familiar(lines) if len(lines) <= _FAMILIAR_TEXT_MAX else _read(lines)
+
+
+def _read(lines: str) -> Extensions:
     keywords: dict[str, list[str]] = {}
-    for line in text.upper().split("\n")[1:]:
+    for line in lines.upper().split("\n"):
         words = ["AUTH", *line[5:].split()] if line.startswith("AUTH=") else line.split()
         if not words:
             continue
@@ -61,6 +71,9 @@ def read_extensions(text: str) -> Extensions:
         messages_max=_limit(limits, "MAILMAX"),
         domains_max=_limit(limits, "RCPTDOMAINMAX"),
     )
+
+
+_familiar: Final = lru_cache(_FAMILIAR_MAX)(_read)
 
 
 def _limit(limits: Mapping[str, str], name: str) -> int:
