@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from bridgehead.core.envelope import MessageId
 from bridgehead.outbound.hand_back import Badmail
-from bridgehead.spool.contract import Change, Done, StoredMessage
+from bridgehead.spool.contract import Change, Done, StoredEntry, StoredMessage
 from bridgehead.spool.memory import MemorySpool
 
 
@@ -24,6 +24,9 @@ class Disk:
     rows: Any = field(default_factory=dict)
     """As `MemorySpool` keeps them."""
     badmail: list[MessageId] = field(default_factory=list)
+    damaged: set[MessageId] = field(default_factory=set)
+    """What can be read no more as it was written."""
+    set_aside: list[MessageId] = field(default_factory=list)
     is_full: bool = False
     is_unreadable: bool = False
     sync_seconds: float = 0.004
@@ -35,10 +38,14 @@ class SimulatedSpool(MemorySpool):
     `durable` is told what became durable, before anybody else, and what the rows were.
     """
 
-    def __init__(self, disk: Disk, durable: Callable[[Sequence[Change]], None]) -> None:
+    def __init__(
+        self, disk: Disk, durable: Callable[[Sequence[Change]], None], set_aside: Callable[[MessageId], None]
+    ) -> None:
         super().__init__(manual=True, rows=disk.rows)
         self._disk = disk
         self._durable = durable
+        self.told_of_damage = set_aside
+        """Told of each damaged entry, once."""
         self._answers: deque[tuple[Done, Exception | None]] = deque()
         self._is_committing = False
 
@@ -55,7 +62,20 @@ class SimulatedSpool(MemorySpool):
         await asyncio.sleep(self._disk.random.random() * 0.002)
         if self._disk.is_unreadable:
             raise OSError(errno.EIO, "input/output error")
+        self.set_aside([message_id])
         return await super().load(message_id)
+
+    def recover(self) -> Iterator[StoredEntry]:
+        """As in `Spool`."""
+        self.set_aside(sorted(self._disk.damaged))
+        return super().recover()
+
+    def set_aside(self, ids: Sequence[MessageId]) -> None:
+        """Keep those of them that are damaged where they harm nobody."""
+        for message_id in ids:
+            if message_id in self._disk.damaged and self._disk.rows.pop(message_id, None) is not None:
+                self._disk.set_aside.append(message_id)
+                self.told_of_damage(message_id)
 
     async def close(self) -> None:
         """As in `Spool`."""

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from bridgehead.core import queue_id
 from bridgehead.core.envelope import MessageId
 from bridgehead.outbound.aging import JUMP_SECONDS
 from bridgehead.outbound.listing import Selection
 from bridgehead.outbound.operations import Verb
-from tests.simulation.machine import Machine, Worker
-from tests.simulation.network import Host, Rates
-from tests.simulation.scenario import changed
-from tests.simulation.sink import MOODS, WELL, Sink
+from tests.simulation.machine import Machine
+from tests.simulation.network import Handshake, Host, Rates
+from tests.simulation.scenario import SECURE, changed
+from tests.simulation.sink import EXTENSIONS, MOODS, WELL, Sink
+from tests.simulation.worker import Worker
 from tests.simulation.world import World
 
 CALM: Final = Rates()
@@ -58,8 +60,11 @@ class Faults:
         self._world.dns_fails = False
         for sink, host in self._sinks.values():
             sink.mood = WELL
+            sink.lacks, sink.is_old, sink.refuses_tls = frozenset(), False, False
+            sink.tls = Handshake.WELL if sink.name in SECURE else None
             host.is_silent = host.is_refusing = False
         for machine in self._machines:
+            machine.host.is_refusing = False
             machine.power_on()
             machine.apply(self._original)
             for disk in machine.disks:
@@ -94,6 +99,12 @@ class Faults:
             self._operator_acts,
             self._dns_fails,
             self._clock_jumps,
+            self._clock_goes_to_and_fro,
+            self._link_flaps,
+            self._number_of_workers_changes,
+            self._sink_lacks_extensions,
+            self._sink_spoils_tls,
+            self._message_is_damaged,
         ]
         chance = self._random.choice((0.15, 0.3, 0.6, 1.0))
         return [kind for kind in every if self._random.random() < chance]
@@ -144,6 +155,50 @@ class Faults:
             self._after(second + 1, setattr, host, "is_refusing", False)
         self._count("host flaps")
         self._note(f"{name} flaps")
+
+    def _link_flaps(self) -> None:
+        """The way to one of our own servers: every other second nothing can be reached there."""
+        machine = self._random.choice(self._machines)
+        for second in range(0, self._random.choice((6, 20)), 2):
+            self._after(second, self._link_breaks, machine)
+            self._after(second + self._random.random() * 2, setattr, machine.host, "is_refusing", False)
+        self._count("link flaps")
+        self._note(f"the link to {machine.name} flaps")
+
+    def _link_breaks(self, machine: Machine) -> None:
+        machine.host.is_refusing = True
+        self._world.network.parted(machine.host)
+
+    def _number_of_workers_changes(self) -> None:
+        machine = self._random.choice(self._machines)
+        self._count("number of workers changes")
+        machine.resize(self._random.choice([count for count in (1, 2, 3) if count != len(machine.workers)]))
+
+    def _sink_lacks_extensions(self) -> None:
+        name, sink, _ = self._sink()
+        every = sorted(EXTENSIONS)
+        sink.lacks = frozenset(self._random.sample(every, self._random.randrange(len(every) + 1)))
+        sink.is_old = not sink.is_lmtp and self._random.random() < 0.2
+        self._count("knows HELO alone" if sink.is_old else "lacks extensions")
+        self._note(f"{name} is old" if sink.is_old else f"{name} lacks {sorted(sink.lacks)}")
+
+    def _sink_spoils_tls(self) -> None:
+        name, sink, _ = self._sink()
+        if sink.is_lmtp:
+            return
+        sink.tls = self._random.choice((*Handshake, None))
+        sink.refuses_tls = self._random.random() < 0.2
+        what = "refused" if sink.refuses_tls else "not offered" if sink.tls is None else sink.tls.value
+        self._count(f"TLS {what}")
+        self._note(f"{name}: TLS {what}")
+
+    def _message_is_damaged(self) -> None:
+        disk = self._random.choice(self._random.choice(self._machines).disks)
+        if disk.rows:
+            message_id = self._random.choice(sorted(disk.rows))
+            disk.damaged.add(message_id)
+            self._count("message damaged")
+            self._note(f"{queue_id.write(message_id)} is damaged on its disk")
 
     def _host_returns(self, name: str, host: Host) -> None:
         host.is_silent = host.is_refusing = False
@@ -229,12 +284,23 @@ class Faults:
         self._note("DNS fails")
         self._after(self._random.choice((2.0, 20.0)), setattr, self._world, "dns_fails", False)
 
+    def _clock_goes_to_and_fro(self) -> None:
+        machine = self._random.choice(self._machines)
+        seconds = self._random.choice((-1, 1)) * self._random.choice((3600.0, 3 * 3600.0, 9 * 3600.0))
+        self._count("clock set to and fro")
+        gap = self._random.choice((0.5, 5.0, 15.0))
+        for turn in range(self._random.choice((2, 4))):
+            self._after(turn * gap, self._set_clock, machine, seconds * (-1) ** turn)
+
     def _clock_jumps(self) -> None:
+        self._count("clock set")
         machine = self._random.choice(self._machines)
         seconds = self._random.choice((-1, 1)) * self._random.choice((30.0, 3600.0, 5 * 3600.0, 86_400.0))
+        self._set_clock(machine, seconds)
+
+    def _set_clock(self, machine: Machine, seconds: float) -> None:
         machine.jumps.append((self._world.loop.time(), machine.offset, seconds > JUMP_SECONDS))
         machine.offset += seconds
-        self._count("clock set")
         self._note(f"the clock of {machine.name} jumps by {seconds:+.0f} s")
 
 

@@ -24,7 +24,7 @@ from bridgehead.spool.contract import Change, Insert, Remove, Update
 from tests.simulation.virtual_loop import Life
 
 NUMBER: Final = re.compile(rb"^X-Mail: (\d+)", re.MULTILINE)
-FINAL_RECIPIENT: Final = re.compile(rb"^Final-Recipient: rfc822; (\S+)\r\nAction: (\w+)", re.MULTILINE)
+FINAL_RECIPIENT: Final = re.compile(rb"^Final-Recipient: (?:rfc822|utf-8); (\S+)\r\nAction: (\w+)", re.MULTILINE)
 QUEUE_ID: Final = re.compile(rb"\bid ([0-9A-Z]{13})\b")
 DSN_ID: Final = re.compile(rb"^Message-ID: <([0-9A-Z]{13})[.@]", re.MULTILINE)
 
@@ -59,7 +59,9 @@ class Copy:
     """How often nobody could know whether a peer took it."""
     noticed: set[int] = field(default_factory=set)
     """Ordinals of whose delay the sender was told."""
+    content: bytes = b""
     is_removed: bool = False
+    """It left the spool, or was set aside as damaged."""
 
     def __str__(self) -> str:
         return f"{self.key[0]} {queue_id.write(self.key[1])}"
@@ -147,6 +149,22 @@ class Ledger:
             elif isinstance(change, Remove):
                 self._removed(self.copies[worker, change.message_id], life, told)
 
+    def adopted(self, worker: str, ids: Sequence[MessageId]) -> None:
+        """A worker took over what another one of its server had."""
+        machine = worker.rpartition(".")[0]
+        for former in [key for key in self.copies if key[1] in ids and key[0].rpartition(".")[0] == machine]:
+            copy = self.copies.pop(former)
+            copy.key = worker, former[1]
+            self.copies[copy.key] = copy
+            if former != copy.key:
+                self.note(f"{copy} is adopted from {former[0]}")
+
+    def set_aside(self, worker: str, message_id: MessageId) -> None:
+        """A worker found a message damaged and keeps it for the operator."""
+        copy = self.copies[worker, message_id]
+        copy.is_removed = True
+        self.note(f"{copy} is damaged and set aside")
+
     def _opened(self, worker: str, insert: Insert) -> Copy:
         content = insert.body.content or b""
         number = NUMBER.search(content)
@@ -154,6 +172,7 @@ class Ledger:
         former = self.copies.get(copy.key)
         if former is not None and not former.is_removed:
             self.fail(f"{copy} was given to two messages")
+        copy.content = content
         self.copies[copy.key] = copy
         self._by_mail.setdefault(copy.mail, []).append(copy)
         if insert.envelope.is_dsn:
@@ -283,13 +302,15 @@ class Ledger:
         words = {n: f"{type(o).__name__} {o.reply}" for n, o in attempted.outcomes.items()}
         self.note(f"{copy} connection {number}: {words}, {len(attempted.remaining)} remain")
 
-    def taken(self, sink: str, number: int, addresses: list[str]) -> Copy | None:
+    def taken(self, sink: str, number: int, addresses: list[str], content: bytes) -> Copy | None:
         """A sink took what came over this connection, for these addresses; `None`: it came from no server of ours."""
         sending = self._sendings.get(number)
         if sending is None:
             return None
         copy = sending.copy
         self.note(f"{sink} takes {copy} for {', '.join(addresses)} (connection {number})")
+        if content != copy.content and (content.isascii() is copy.content.isascii()):
+            self.fail(f"{copy} reached {sink} with another content")
         for recipient in (copy.envelope.recipients[ordinal] for ordinal in sending.ordinals):
             if recipient.address in addresses:
                 copy.taken[recipient.ordinal] += 1

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 from random import Random
 from typing import Any, Final, TypeAlias
@@ -23,6 +25,30 @@ BUFFER_MAX: Final = 64 * 1024
 """Octets under way before the sender is asked to wait."""
 GAP: Final = 1e-6
 """Between two pieces: they never arrive at the same moment."""
+
+
+class Handshake(Enum):
+    """What may come of a TLS handshake."""
+
+    WELL = "well"
+    FAILS = "fails"
+    BREAKS = "breaks"
+    HANGS = "hangs"
+
+
+class _Secured:
+    """What is said of a secured connection."""
+
+    def version(self) -> str:
+        """In place of an `ssl.SSLObject`."""
+        return "TLSv1.3"
+
+    def cipher(self) -> tuple[str, str, int]:
+        """In place of an `ssl.SSLObject`."""
+        return ("TLS_SIMULATED", "TLSv1.3", 256)
+
+
+_SECURED: Final = _Secured()
 
 Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
@@ -83,6 +109,8 @@ class Network:
         self.changed: Callable[[str, str, int], None] = lambda *_: None
         self.faults = Counter[str]()
         """What struck a connection, by kind."""
+        self.dialling: dict[object, tuple[Life, float]] = {}
+        """Who waits for a connection, and since when."""
         self._ends: dict[End, None] = {}
         self._last_number = 0
         loop.connect = self._connect
@@ -114,6 +142,21 @@ class Network:
         for key in [key for key in self.open if key[0] == life.name]:
             del self.open[key]
 
+    def parted(self, host: Host) -> None:
+        """All connections to a host break."""
+        for end in [end for end in self._ends if end.host is host and not end.is_gone]:
+            end.breaks()
+
+    def silent(self, seconds: float) -> Iterator[tuple[Life, str]]:
+        """Who waits for somebody outside for longer than this, and for what."""
+        then = self.loop.time() - seconds
+        for end in self._ends:
+            if end.heard_at < then and not end.is_gone and not end.is_dark and end.life.is_alive:
+                yield end.life, f"connection {end.number} with {end.host.address}"
+        for life, since in self.dialling.values():
+            if since < then and life.is_alive:
+                yield life, "a connection to be opened"
+
     def healed(self) -> None:
         """Hosts may hear each other again."""
         for end in list(self._ends):
@@ -126,7 +169,8 @@ class Network:
         assert life is not None
         key = (life.name, address)
         self.open[key] += 1
-        is_open = False
+        is_open, ticket = False, object()
+        self.dialling[ticket] = life, self.loop.time()
         try:
             self.changed(*key, self.open[key])
             host = self.hosts[address]
@@ -139,6 +183,7 @@ class Network:
             is_open = True
             return transport, transport.protocol
         finally:
+            del self.dialling[ticket]
             if not is_open:
                 self._one_less(key)
 
@@ -171,6 +216,9 @@ class Network:
 
     def _forget(self, end: End) -> None:
         self._ends.pop(end, None)
+        self._count_no_more(end)
+
+    def _count_no_more(self, end: End) -> None:
         if end.counted_as is not None:
             self._one_less(end.counted_as)
             end.counted_as = None
@@ -199,11 +247,15 @@ class End(asyncio.Transport):
         self.cut_at = self.stall_at = inf
         self.stall_seconds = 0.0
         self.is_split = False
+        self.heard_at = network.loop.time()
+        self.shakes_hands = Handshake.HANGS
+        """What comes of a handshake, at the end that accepted the connection."""
+        self.is_secured = False
         self.is_gone = False
         """The process was told, or is about to be."""
         self.is_dark = False
         """Its machine has no power: what comes is answered by nobody."""
-        self._host = host
+        self.host = host
         self._written = 0
         self._under_way = 0
         self._last_arrival = 0.0
@@ -219,8 +271,30 @@ class End(asyncio.Transport):
     # What a protocol asks of its transport
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Only who is at the other end."""
+        """Only who is at the other end, and that the connection is secured."""
+        if name == "ssl_object" and self.is_secured:
+            return _SECURED
         return ("10.9.0.1", 40_000) if name == "peername" else default
+
+    async def shake_hands(self) -> End | None:
+        """The client's part of a handshake: what it comes to is decided at the other end; nothing is encrypted."""
+        await asyncio.sleep(4 * self._delay())
+        match self.peer.shakes_hands:
+            case Handshake.WELL if not self.is_gone:
+                self.is_secured = True
+                self.peer.life.run(self.peer.protocol.secured)
+                return self
+            case Handshake.FAILS:
+                error = ssl.SSLError(1, "[SSL] handshake failure")
+                error.reason = "HANDSHAKE_FAILURE"
+                raise error
+            case Handshake.BREAKS:
+                self.breaks()
+            case Handshake.HANGS:
+                await asyncio.Event().wait()
+            case Handshake.WELL:
+                pass
+        return None
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """One bound for all."""
@@ -268,6 +342,7 @@ class End(asyncio.Transport):
 
     def close(self) -> None:
         """End when all is sent."""
+        self.network._count_no_more(self)
         if not self._is_closing and not self.is_gone:
             self.write_eof()
             self._is_closing = True
@@ -275,6 +350,7 @@ class End(asyncio.Transport):
 
     def abort(self) -> None:
         """End now; what is under way is lost, or not."""
+        self.network._count_no_more(self)
         if self.is_gone:
             return
         if self.network.random.random() < 0.5:
@@ -317,12 +393,12 @@ class End(asyncio.Transport):
         loop.call_at(self._last_arrival, self._pump, context=self.network.context)
 
     def _delay(self) -> float:
-        return self._host.latency * (1 + self.network.random.random())
+        return self.host.latency * (1 + self.network.random.random())
 
     def _pump(self) -> None:
         """Hand over what has arrived."""
         peer, now = self.peer, self.network.loop.time()
-        while self.outgoing and self.outgoing[0][0] <= now and not peer._is_paused and not self._host.is_silent:
+        while self.outgoing and self.outgoing[0][0] <= now and not peer._is_paused and not self.host.is_silent:
             _, piece = self.outgoing.popleft()
             self._under_way -= len(piece)
             self.cut_at -= len(piece)
@@ -341,6 +417,7 @@ class End(asyncio.Transport):
             self.life.run(self.protocol.resume_writing)
 
     def _receive(self, piece: bytes) -> None:
+        self.heard_at = self.network.loop.time()
         if piece:
             self.protocol.data_received(piece)
         elif not self.protocol.eof_received():

@@ -22,14 +22,17 @@ from bridgehead.core.organization import (
     ConnectorLimits,
     Delivery,
     DomainType,
+    LocalDelivery,
     MessageLimits,
     NoMatch,
     Organization,
     RelayRestrictions,
+    Security,
     Server,
     SmartHost,
     SmartHostKind,
     SmartHostOrder,
+    TlsLevel,
     VirtualServer,
 )
 from tests.simulation.sender import Mail
@@ -49,6 +52,7 @@ SINKS: Final = {
     "mx2.wingtip.example": "10.0.2.8",
     "home": "10.0.2.9",
     "steady": "10.0.2.10",
+    "store": "10.0.2.11",
 }
 DOMAINS: Final = (
     "fabrikam.example",
@@ -58,9 +62,15 @@ DOMAINS: Final = (
     "northwind.example",
     "proseware.example",
     "contoso.example",
+    "litware.example",
+    "litware.example",
     "steady.example",
     "steady.example",
 )
+STORES: Final = frozenset(("store",))
+"""Those that speak LMTP."""
+SECURE: Final = frozenset(("isp-b", "partner-1", "partner-2", "mx1.wingtip.example"))
+"""Those that offer STARTTLS when all is well."""
 CLIENTS: Final = ClientList((ipaddress.ip_network("10.0.0.0/8"),))
 
 
@@ -100,6 +110,8 @@ def _organization(random: Random) -> Organization:
     limits = ConnectorLimits(random.choice((1, 2, 5)), random.choice((0, 1, 3)), per_connection)
     order = random.choice(list(SmartHostOrder))
 
+    levels = {"Partner": random.choice((TlsLevel.OPPORTUNISTIC, TlsLevel.REQUIRE, TlsLevel.NONE))}
+
     def connector(name: str, *spaces: str, hosts: Sequence[str] = (), at: Sequence[str] = (FIRST,)) -> Connector:
         patterns = [space.partition(";") for space in spaces]
         smart_hosts = tuple(SmartHost({**SERVERS, **SINKS}[host], SmartHostKind.ADDRESS) for host in hosts)
@@ -111,6 +123,7 @@ def _organization(random: Random) -> Organization:
             smart_hosts=smart_hosts,
             smart_host_order=order,
             limits=limits,
+            security=Security(tls=levels.get(name, TlsLevel.OPPORTUNISTIC)),
         )
 
     delivery = _delivery(random)
@@ -145,7 +158,10 @@ def _organization(random: Random) -> Organization:
         tuple(Server(name, address, routing_group="First") for name, address in SERVERS.items()),
         virtual_servers,
         connectors,
-        (AcceptedDomain("contoso.example", DomainType.EXTERNAL_RELAY),),
+        (
+            AcceptedDomain("contoso.example", DomainType.EXTERNAL_RELAY),
+            AcceptedDomain("litware.example", deliver=LocalDelivery("lmtp", f"{SINKS['store']}:24")),
+        ),
         postmaster="postmaster@contoso.example",
         no_match=random.choice((NoMatch.NDR, NoMatch.HOLD)),
         generation="0",
@@ -163,15 +179,20 @@ def _mail(random: Random, number: int, seconds: float) -> tuple[float, str, Mail
         recipients.append(Recipient(ordinal, f"{name}{number}-{ordinal}@{domain}", domain, notify))
     sender = random.choice(("alice@contoso.example",) * 6 + ("nobody@contoso.example", "", "bob@proseware.example"))
     text = "x" * random.choice((10, 10, 10, 300, 70_000)) if random.random() < 0.5 else ".\r\n..\r\n.x"
-    content = f"Subject: mail {number}\r\nX-Mail: {number}\r\n\r\n{text}\r\n".encode()
+    is_eight_bit = random.random() < 0.15
+    if is_eight_bit:
+        text = f"Gr\u00fc\u00dfe {text}"
+    mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+    content = f"Subject: mail {number}\r\nX-Mail: {number}\r\n{mime if is_eight_bit else ''}\r\n{text}\r\n".encode()
+    mail = Mail(number, sender, tuple(recipients), content, random.random() < 0.1, random.random() < 0.08)
     when = random.random() * seconds * 0.8 if random.random() < 0.8 else 0.5
-    return when, random.choice((FIRST, FIRST, FIRST, SECOND)), Mail(number, sender, tuple(recipients), content)
+    return when, random.choice((FIRST, FIRST, FIRST, SECOND)), mail
 
 
 def changed(organization: Organization, random: Random) -> Organization:
     """What an administrator may do to the connectors; never to those of mail that must not be delayed."""
     chosen = random.choice([one for one in organization.connectors if one.name not in {"Steady", "Home"}])
-    match random.choice(("disable", "remove", "cost", "limits")):
+    match random.choice(("disable", "disable", "remove", "cost", "limits", "hosts", "tls")):
         case "disable":
             instead: tuple[Connector, ...] = (replace(chosen, enabled=False),)
         case "remove":
@@ -179,6 +200,10 @@ def changed(organization: Organization, random: Random) -> Organization:
         case "cost":
             spaces = tuple(replace(space, cost=random.choice((1, 5, 50))) for space in chosen.address_spaces)
             instead = (replace(chosen, address_spaces=spaces),)
+        case "hosts":
+            instead = (replace(chosen, smart_hosts=chosen.smart_hosts[::-1]),)
+        case "tls":
+            instead = (replace(chosen, security=Security(tls=random.choice((TlsLevel.NONE, TlsLevel.REQUIRE)))),)
         case _:
             instead = (replace(chosen, limits=replace(chosen.limits, messages_per_connection=random.choice((1, 3)))),)
     connectors = tuple(one for found in organization.connectors for one in (instead if found is chosen else (found,)))

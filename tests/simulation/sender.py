@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from bridgehead.core.envelope import Envelope, MessageId, Recipient
+from bridgehead.core.envelope import BodyType, Envelope, MessageId, Recipient
 from bridgehead.core.organization import Security, SmartHostOrder, VirtualServer
 from bridgehead.core.outcome import Deferred, Delivered, Failed
 from bridgehead.net.tls import ClientContexts
@@ -21,6 +22,8 @@ from tests.simulation.ledger import Ledger
 
 AGAIN_SECONDS: Final = 3.0
 TIMEOUTS: Final = Timeouts(connect=5.0, greeting=15.0, command=15.0, block=15.0, end=20.0, goodbye=1.0)
+DETAILS: Final = re.compile(r"ISP|Partner|Backup|Edge|Wingtip|10\.0\.|Errno|Error|Exception|sqlite|space left|/")
+"""What is none of a client's business: names of connectors, addresses of hosts, faults of the machine."""
 _SERVER: Final = VirtualServer("Client", "CLIENT", (), "client.example")
 _DESTINATION: Final = Destination(
     QueueKey("", "", ""), _SERVER, None, (), SmartHostOrder.FAILOVER, "", None, Security(), False, 1
@@ -36,6 +39,9 @@ class Mail:
     sender: str
     recipients: tuple[Recipient, ...]
     content: bytes
+    helo: bool = False
+    """Sent by a client that knows no extensions."""
+    smtputf8: bool = False
 
 
 class Sender:
@@ -58,11 +64,23 @@ class Sender:
         self.is_done = True
 
     async def _try(self) -> None:
-        channel = await connect(self._candidate, _DESTINATION, _WIRING, lambda: None)
+        destination = replace(_DESTINATION, helo=self._mail.helo)
+        channel = await connect(self._candidate, destination, _WIRING, lambda: None)
         if not isinstance(channel, SmtpChannel):
             return
         mail, recipients = self._mail, tuple(self._left.values())
-        envelope = Envelope(mail.sender, mail.recipients, len(mail.content), 0.0, "", ret="HDRS")
+        has_eight_bit = not mail.content.isascii()
+        envelope = Envelope(
+            mail.sender,
+            mail.recipients,
+            len(mail.content),
+            0.0,
+            "",
+            ret="HDRS",
+            body_type=BodyType.EIGHT_BIT if has_eight_bit else BodyType.SEVEN_BIT,
+            smtputf8=mail.smtputf8,
+            has_eight_bit=has_eight_bit,
+        )
         body = Body(len(mail.content), mail.content)
         ended: asyncio.Future[Attempted] = asyncio.get_running_loop().create_future()
         channel.send(Transaction(MessageId(mail.number), envelope, recipients, body), ended.set_result)
@@ -72,6 +90,8 @@ class Sender:
     def _settle(self, attempted: Attempted) -> None:
         for ordinal, outcome in attempted.outcomes.items():
             address = self._left[ordinal].address
+            if outcome.reply.code and (found := DETAILS.search(outcome.reply.text)):
+                self._ledger.fail(f"a client is told more than it should know: {found[0]} in {outcome.reply}")
             match outcome:
                 case Delivered():
                     self._ledger.note(f"mail {self._mail.number} to {address} was accepted: {outcome.reply}")

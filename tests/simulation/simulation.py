@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -20,16 +21,20 @@ from bridgehead.outbound import operations
 from bridgehead.outbound.gathering import GATHER_SECONDS
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Copy, Ledger
-from tests.simulation.machine import EPOCH, Machine, Worker
-from tests.simulation.network import End, Host, Network
-from tests.simulation.scenario import SERVERS, SINKS, Plan, plan
+from tests.simulation.machine import EPOCH, Machine
+from tests.simulation.network import End, Handshake, Host, Network
+from tests.simulation.scenario import SECURE, SERVERS, SINKS, STORES, Plan, plan
 from tests.simulation.sender import Sender
 from tests.simulation.sink import Sink
 from tests.simulation.virtual_loop import START, Life, VirtualLoop
+from tests.simulation.worker import Worker
 from tests.simulation.world import World
 
 MENDED_SECONDS: Final = 300.0
 """Within so long after the last fault all mail is gone."""
+LOOK_SECONDS: Final = 5.0
+WAIT_SECONDS: Final = 45.0
+"""No time limit of a server of ours is longer than 30 s; one looks at it every 5 s, or reads on for a while."""
 STEADY_SECONDS: Final = 8.0
 """Within so long mail reaches a host that never fails."""
 DEFECTS: Final = ("session failed", "dialling failed", "a probe failed", "was not handed over", "cannot close")
@@ -121,7 +126,9 @@ class _Simulation:
         for name, address in SINKS.items():
             host = self.network.host(address, self.outside)
             host.is_faithful = name == "steady"
-            sink = Sink(name, self.random, lambda end, to, content, name=name: self._taken(name, end, to))  # type: ignore[misc]  # bound now
+            sink = Sink(name, self.random, partial(self._taken, name), self.ledger.fail)
+            sink.is_lmtp = name in STORES
+            sink.tls = Handshake.WELL if name in SECURE else None
             host.opens(self.outside, sink.door)
             self.sinks[name] = (sink, host)
         for name, address in SERVERS.items():
@@ -141,6 +148,7 @@ class _Simulation:
         """The faults, then peace."""
         faults = Faults(self.world, self.machines, self.sinks)
         faults.begin(self.plan.seconds)
+        self._look_for_waits()
         for machine in self.machines:
             machine.start()
         await asyncio.sleep(self.plan.seconds)
@@ -176,23 +184,29 @@ class _Simulation:
                 return (
                     f"{worker.name} still has {waiting}, on disk {[queue_id.write(one) for one in worker.disk.rows]}"
                 )
+        if any(disk.rows for disk in machine.disks):
+            return f"nobody adopts what {machine.name} has in a partition without a worker"
         return ""
 
     def _is_old(self, copy: Copy) -> bool:
         """Whether a copy may expire: not before one more attempt after a start or a clock that was set forward.
 
+        Where a clock was set forward and back at once nobody may have noticed; what waited so long in truth is old.
         Or it might just before the clock was set: what expires may wait a moment to share its DSN with others.
         """
         machine = self._machine(copy.key[0])
-        worker = machine.workers[int(copy.key[0][-1])]
+        worker = next((one for one in machine.workers if one is not None and one.name == copy.key[0]), None)
         if worker is None:
             return False
         delivery = machine.organization.virtual_servers[0].delivery
         began = worker.started_at
-        for until, offset, is_forward in (*machine.jumps, (self.loop.time(), machine.offset, False)):
+        now = self.loop.time()
+        has_waited = now - copy.stored_at >= delivery.expire_seconds and now - began >= longest_wait(delivery)
+        for until, offset, is_forward in (*machine.certain_jumps(), (now, machine.offset, False)):
             age = EPOCH + until + offset - copy.envelope.received_at
             is_recent = until >= self.loop.time() - GATHER_SECONDS - 1
-            if is_recent and age >= delivery.expire_seconds and until - began >= longest_wait(delivery):
+            is_patient = has_waited or until - began >= longest_wait(delivery)
+            if is_recent and age >= delivery.expire_seconds and is_patient:
                 return True
             if is_forward:
                 began = max(began, until)
@@ -201,14 +215,21 @@ class _Simulation:
     def _machine(self, worker: str) -> Machine:
         return next(machine for machine in self.machines if worker.startswith(machine.name))
 
-    def _taken(self, name: str, end: End, addresses: list[str]) -> None:
-        copy = self.ledger.taken(name, end.number, addresses)
+    def _taken(self, name: str, end: End, addresses: list[str], content: bytes) -> None:
+        copy = self.ledger.taken(name, end.number, addresses, content)
         if name != "steady" or copy is None:
             return
         machine = self._machine(copy.key[0])
         seconds = self.loop.time() - copy.stored_at
         if machine.troubled_at < copy.stored_at and seconds > STEADY_SECONDS:
             self.ledger.fail(f"{copy} took {seconds:.1f} s to a host that never failed")
+
+    def _look_for_waits(self) -> None:
+        """Nothing of ours waits for somebody outside without an end."""
+        for life, what in self.network.silent(WAIT_SECONDS):
+            if life is not self.outside:
+                self.ledger.fail(f"{life.name} waits for {what} for more than {WAIT_SECONDS:.0f} s")
+        self.loop.call_later(LOOK_SECONDS, self._look_for_waits, context=self.network.context)
 
     def _opened(self, client: str, address: str, _count: int) -> None:
         """No connector opens more connections than its limits allow, over all workers of a server."""

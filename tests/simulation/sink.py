@@ -12,16 +12,19 @@ from random import Random
 from typing import Final, cast
 
 from bridgehead.core.reply import Reply
-from bridgehead.smtp.event import Content, ContentEnd, DataBegin, Event, Hello, MailFrom, RcptTo
+from bridgehead.smtp.event import Content, ContentEnd, DataBegin, Event, Hello, MailFrom, RcptTo, StartTls
 from bridgehead.smtp.offer import Offer
 from bridgehead.smtp.server import ServerConnection
-from tests.simulation.network import End
+from tests.simulation.network import End, Handshake
 
 NO_SUCH_USER: Final = Reply(550, "5.1.1", "no such user")
 TOO_MANY: Final = Reply(452, "4.5.3", "too many recipients")
 LATER: Final = Reply(451, "4.7.1", "greylisted, come back")
 NEVER: Final = Reply(554, "5.7.1", "refused for ever")
 CLOSING: Final = Reply(421, "4.3.2", "shutting down")
+TAKEN: Final = Reply(250, "2.0.0", "taken")
+NOT_KNOWN: Final = Reply(502, "5.5.1", "what?")
+EXTENSIONS: Final = frozenset(("PIPELINING", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "SIZE"))
 LOGIN: Final = Reply(530, "5.7.0", "authentication required")
 
 
@@ -58,6 +61,19 @@ MOODS: Final[Mapping[str, Mood]] = {
 }
 
 
+@dataclass(frozen=True)
+class LeanOffer(Offer):
+    """An offer without some keywords, or with one that is not kept."""
+
+    lacks: frozenset[str] = frozenset()
+    promises_tls: bool = False
+
+    def keywords(self) -> tuple[str, ...]:
+        """As in `Offer`."""
+        words = [word for word in Offer.keywords(self) if word.partition(" ")[0] not in self.lacks]
+        return (*words, "STARTTLS") if self.promises_tls else tuple(words)
+
+
 @dataclass(eq=False)
 class Sink:
     """One host."""
@@ -66,8 +82,19 @@ class Sink:
     random: Random
     taken: Callable[[End, list[str], bytes], None]
     """Told when the host took a message for these recipients, before its answer goes out."""
+    broken: Callable[[str], None]
+    """Told when a client does what this host does not offer."""
     recipients_max: int = 100
     mood: Mood = WELL
+    lacks: frozenset[str] = frozenset()
+    """Keywords that it does not offer."""
+    is_old: bool = False
+    """It knows HELO alone."""
+    is_lmtp: bool = False
+    tls: Handshake | None = None
+    """What comes of a handshake; `None`: it offers none."""
+    refuses_tls: bool = False
+    """It offers STARTTLS and refuses it."""
 
     def door(self) -> SinkSession:
         """A new connection."""
@@ -79,10 +106,13 @@ class SinkSession(asyncio.Protocol):
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._engine = ServerConnection(Offer(f"{sink.name}.example"))
+        self._lacks = EXTENSIONS if sink.is_old else sink.lacks
+        self._engine = ServerConnection(self._offer(starttls=sink.tls is not None and not sink.refuses_tls))
+        self._first_line: bytearray | None = bytearray() if sink.is_old or sink.is_lmtp else None
         self._transport: End | None = None
         self._recipients: list[str] = []
         self._content = bytearray()
+        self._is_chunked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet, or be too busy."""
@@ -97,8 +127,37 @@ class SinkSession(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take octets."""
+        if self._first_line is not None:
+            data = self._until_hello(data)
+        if self._engine.is_asking:
+            self._must_not_hurry()
         self._engine.receive_data(data)
         self._go_on()
+
+    def secured(self) -> None:
+        """The handshake is done."""
+        self._engine.tls_started(self._offer(starttls=False))
+
+    def _offer(self, *, starttls: bool) -> LeanOffer:
+        promises = self._sink.refuses_tls and not starttls
+        return LeanOffer(f"{self._sink.name}.example", starttls=starttls, lacks=self._lacks, promises_tls=promises)
+
+    def _until_hello(self, data: bytes) -> bytes:
+        """An old host does not know EHLO; LMTP says LHLO, and the engine knows it as EHLO."""
+        line = self._first_line
+        assert line is not None
+        line += data
+        if not line.endswith(b"\r\n"):
+            return b""
+        self._first_line = None
+        if self._sink.is_lmtp:
+            return bytes(line).replace(b"LHLO", b"EHLO", 1)
+        if not line.startswith(b"EHLO"):
+            return bytes(line)
+        self._first_line = bytearray()
+        if self._transport is not None:
+            self._transport.write(NOT_KNOWN.encode())
+        return b""
 
     def eof_received(self) -> bool:
         """The client is gone."""
@@ -110,6 +169,7 @@ class SinkSession(asyncio.Protocol):
 
     def _go_on(self) -> None:
         while self._transport is not None and (event := self._engine.next_event()) is not None:
+            self._must_be_offered(event)
             if not self._engine.is_asking:
                 self._note(event)
             elif self._happens(self._sink.mood.mute):
@@ -133,6 +193,8 @@ class SinkSession(asyncio.Protocol):
                 self._content += data
             case Hello():
                 self._recipients.clear()
+            case StartTls() if self._transport is not None and self._sink.tls is not None:
+                self._transport.shakes_hands = self._sink.tls
             case _:
                 pass
 
@@ -142,7 +204,9 @@ class SinkSession(asyncio.Protocol):
             self._recipients = []
             self._content.clear()
         refusal = self._refusal(event, mood)
-        if refusal is not None:
+        if isinstance(event, ContentEnd) and self._sink.is_lmtp and event.fault is None:
+            self._take_for_each(mood)
+        elif refusal is not None:
             self._engine.refuse(refusal)
         elif isinstance(event, ContentEnd):
             self._take(mood)
@@ -171,6 +235,50 @@ class SinkSession(asyncio.Protocol):
         if self._happens(mood.forgetful):
             self._transport.loses_next = True
         self._engine.accept()
+
+    def _take_for_each(self, mood: Mood) -> None:
+        """A reply for each recipient (RFC 2033 4.2)."""
+        transport, likely = self._transport, ((mood.later, LATER), (mood.never, NEVER))
+        assert transport is not None
+        fates = [next((reply for chance, reply in likely if self._happens(chance)), TAKEN) for _ in self._recipients]
+        taken = [address for address, fate in zip(self._recipients, fates, strict=True) if fate is TAKEN]
+        if taken:
+            self._sink.taken(transport, taken, bytes(self._content))
+            transport.loses_next |= self._happens(mood.forgetful)
+        self._flush()
+        transport.write(b"".join(fate.encode() for fate in fates[:-1]))
+        if fates[-1] is TAKEN:
+            self._engine.accept(TAKEN)
+        else:
+            self._engine.refuse(fates[-1])
+
+    def _must_not_hurry(self) -> None:
+        """A client that was not offered PIPELINING waits for each answer; chunks follow their command at once."""
+        if "PIPELINING" in self._lacks and not self._is_chunked:
+            self._sink.broken(f"{self._sink.name} does not offer PIPELINING, and a client does not wait")
+
+    def _must_be_offered(self, event: Event) -> None:
+        """A client uses only what it was offered."""
+        used: set[str] = set()
+        match event:
+            case MailFrom():
+                used.update(("DSN",) if event.ret or event.envid else ())
+                used.update(("8BITMIME",) if event.body_type != "7BIT" else ())
+                used.update(("SMTPUTF8",) if event.smtputf8 else ())
+                used.update(("SIZE",) if event.size else ())
+            case RcptTo():
+                used.update(("DSN",) if event.notify >= 0 or event.original else ())
+            case DataBegin():
+                self._is_chunked = event.is_chunked
+                used.update(("CHUNKING",) if event.is_chunked else ())
+            case ContentEnd():
+                used.update(("8BITMIME",) if event.has_eight_bit else ())
+            case _:
+                return
+        if self._engine.buffered and self._engine.is_asking:
+            self._must_not_hurry()
+        for keyword in sorted(used & self._lacks):
+            self._sink.broken(f"{self._sink.name} does not offer {keyword}, and a client uses it")
 
     def _happens(self, chance: float) -> bool:
         return chance > 0 and self._sink.random.random() < chance

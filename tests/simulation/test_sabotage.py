@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
 
 import pytest
+from msgspec import structs
 
+from bridgehead.core.envelope import MessageId
 from bridgehead.core.leases import Limits
-from bridgehead.outbound.contract import Attempted
+from bridgehead.core.organization import Security, TlsLevel
+from bridgehead.core.outcome import Deferred, Delivered
+from bridgehead.outbound.contract import Attempted, Channel, Destination, Unavailable
 from bridgehead.outbound.entry import Attempt
 from bridgehead.outbound.queue import Queue
-from bridgehead.spool.contract import Change, Done
-from tests.simulation.machine import Worker
+from bridgehead.outbound.smtp_channel import SmtpChannel
+from bridgehead.smtp.client_extensions import Extensions
+from bridgehead.spool.contract import Body, Change, Done, StoredMessage
+from tests.simulation.disk import Disk
 from tests.simulation.simulation import run
+from tests.simulation.worker import Worker
 
-SEEDS = 60
+SEEDS = 240
 """Some seed among the first so many must notice."""
 
 
@@ -38,11 +48,16 @@ def tell_nobody(worker: Worker) -> None:
 def know_no_limit(worker: Worker) -> None:
     """Connections are opened without a lease."""
 
+    tickets, waiting = count(), set[int]()
+
     def request(limits: Limits, granted: Callable[[], None]) -> int:
-        worker.world.loop.call_soon(granted)
-        return 1
+        ticket = next(tickets)
+        waiting.add(ticket)
+        worker.world.loop.call_soon(lambda: granted() if ticket in waiting and worker.is_ready else None)
+        return ticket
 
     worker.leases.request = request  # type: ignore[method-assign]  # on purpose
+    worker.leases.release = waiting.discard  # type: ignore[method-assign, assignment]  # on purpose
 
 
 def forget_what_was_delivered(worker: Worker) -> None:
@@ -77,6 +92,164 @@ def expire_without_an_attempt(worker: Worker) -> None:
     worker.dispatcher.aging.sweep = hasty  # type: ignore[method-assign]  # on purpose
 
 
+def adopt_without_forgetting(worker: Worker) -> None:
+    """What was taken over is left where it was, too: the next start takes it over again."""
+
+    async def hasty(orphan: Disk) -> None:
+        for message_id in sorted(orphan.rows):
+            worker.disk.rows.setdefault(message_id, orphan.rows[message_id])
+        worker.ledger.adopted(worker.name, sorted(orphan.rows))
+
+    worker.adopt = hasty  # type: ignore[method-assign]  # on purpose
+
+
+def adopt_nothing(worker: Worker) -> None:
+    """What a worker left that is there no more stays where it is."""
+
+    async def idle(orphan: Disk) -> None:
+        """Leave `orphan` as it is."""
+
+    worker.adopt = idle  # type: ignore[method-assign]  # on purpose
+
+
+class Meddling:
+    """A dialer between queue and wire that changes what is asked for, or what came of a transaction."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        asked: Callable[[Destination], Destination] = lambda destination: destination,
+        opened: Callable[[SmtpChannel], None] = lambda channel: None,
+    ) -> None:
+        self._honest, self._asked, self._opened = worker.wire.dialer, asked, opened
+        worker.wire.dialer = self
+
+    async def open(self, destination: Destination, closed: Callable[[], None]) -> Channel | Unavailable:
+        """As in `Dialer`."""
+        result = await self._honest.open(self._asked(destination), closed)
+        if isinstance(result, SmtpChannel):
+            self._opened(result)
+        return result
+
+
+def with_outcomes(worker: Worker, changed: Callable[[Attempted], Attempted]) -> None:
+    """Every transaction of a worker comes to something else."""
+
+    def opened(channel: SmtpChannel) -> None:
+        send = channel.send
+        channel.send = lambda transaction, done: send(transaction, lambda came: done(changed(came)))  # type: ignore[method-assign]  # on purpose
+
+    Meddling(worker, opened=opened)
+
+
+def take_one_reply_for_all(worker: Worker) -> None:
+    """The first of the final replies of LMTP counts for every recipient."""
+
+    def changed(came: Attempted) -> Attempted:
+        outcomes = dict.fromkeys(came.outcomes, next(iter(came.outcomes.values()))) if came.outcomes else {}
+        return Attempted(outcomes, came.remaining)
+
+    with_outcomes(worker, changed)
+
+
+def be_certain(worker: Worker) -> None:
+    """Where the final reply was lost, the message was not taken."""
+
+    def changed(came: Attempted) -> Attempted:
+        outcomes = {
+            ordinal: structs.replace(outcome, is_unconfirmed=False) if isinstance(outcome, Deferred) else outcome
+            for ordinal, outcome in came.outcomes.items()
+        }
+        return Attempted(outcomes, came.remaining)
+
+    with_outcomes(worker, changed)
+
+
+def use_what_was_not_offered(worker: Worker) -> None:
+    """Every host is taken to know all extensions."""
+    every = Extensions(pipelining=True, eight_bit_mime=True, smtputf8=True, dsn=True, size=True)
+
+    def opened(channel: SmtpChannel) -> None:
+        channel.connection.extensions = every
+
+    Meddling(worker, opened=opened)
+
+
+def do_without_tls(worker: Worker) -> None:
+    """A connector that requires TLS sends in the clear where there is none."""
+    opportunistic = Security(tls=TlsLevel.OPPORTUNISTIC)
+    Meddling(worker, asked=lambda destination: replace(destination, security=opportunistic))
+
+
+def believe_the_clock(worker: Worker) -> None:
+    """Retry times go by the clock on the wall."""
+    object.__setattr__(worker.dispatcher.clocks, "steady", worker.machine.clock)
+
+
+def take_no_configuration(worker: Worker) -> None:
+    """A changed configuration is not passed on to the queue."""
+    worker.dispatcher.set_organization = lambda organization: None  # type: ignore[method-assign]  # on purpose
+
+
+def lose_what_is_damaged(worker: Worker) -> None:
+    """What is damaged is neither kept nor counted."""
+    worker.spool.told_of_damage = lambda message_id: None
+
+
+def answer_250_on_a_full_disk(worker: Worker) -> None:
+    """That the disk took nothing is not noticed."""
+    submit = worker.spool.submit
+
+    def deaf(changes: Sequence[Change], done: Done | None = None) -> None:
+        submit(changes, None if done is None else lambda error: done(None))
+
+    worker.spool.submit = deaf  # type: ignore[method-assign]  # on purpose
+
+
+def wait_without_an_end(worker: Worker) -> None:
+    """No connection has a time limit."""
+
+    def opened(channel: SmtpChannel) -> None:
+        if channel._timer is not None:
+            channel._timer.cancel()
+
+    Meddling(worker, opened=opened)
+
+
+def leave_a_task_behind(worker: Worker) -> None:
+    """A task that belongs to nobody."""
+    _stray = worker.world.loop.create_task(asyncio.sleep(10_000.0))
+
+
+def spoil_the_content(worker: Worker) -> None:
+    """What is read from the disk is not what was written."""
+    load = worker.spool.load
+
+    async def careless(message_id: MessageId) -> StoredMessage | None:
+        message = await load(message_id)
+        if message is None or message.body.content is None:
+            return message
+        content = message.body.content.replace(b"Subject:", b"SUBJECT:")
+        return StoredMessage(message_id, message.envelope, Body(len(content), content), message.states)
+
+    worker.spool.load = careless  # type: ignore[method-assign]  # on purpose
+
+
+def be_confident(worker: Worker) -> None:
+    """Where the connection was lost before the final reply, the message was taken."""
+
+    def changed(came: Attempted) -> Attempted:
+        outcomes = {
+            ordinal: Delivered(outcome.reply, outcome.host)
+            if isinstance(outcome, Deferred) and outcome.is_unconfirmed
+            else outcome
+            for ordinal, outcome in came.outcomes.items()
+        }
+        return Attempted(outcomes, came.remaining)
+
+    with_outcomes(worker, changed)
+
+
 @pytest.mark.parametrize(
     ("sabotage", "seen"),
     [
@@ -86,6 +259,20 @@ def expire_without_an_attempt(worker: Worker) -> None:
         (forget_what_was_delivered, "sent again though a peer took it"),
         (lose_what_waits, "still has"),
         (expire_without_an_attempt, "settled without a reason"),
+        (adopt_nothing, "nobody adopts"),
+        (adopt_without_forgetting, "nobody adopts"),
+        (take_one_reply_for_all, "the peer took it, and the outcome is"),
+        (be_certain, "the peer took it, and the outcome is"),
+        (use_what_was_not_offered, "does not offer"),
+        (do_without_tls, "in the clear"),
+        (believe_the_clock, "still has"),
+        (take_no_configuration, "former configuration"),
+        (lose_what_is_damaged, "still waits"),
+        (answer_250_on_a_full_disk, "before that is durable"),
+        (wait_without_an_end, "for more than"),
+        (leave_a_task_behind, "its tasks go on"),
+        (spoil_the_content, "another content"),
+        (be_confident, "counts as delivered, and no peer has it"),
     ],
 )
 def test_a_broken_promise_is_seen(sabotage: Callable[[Worker], None], seen: str) -> None:

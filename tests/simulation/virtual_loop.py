@@ -86,7 +86,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         """Callbacks, timers and turns of tasks that ran."""
         self.connect: Connect | None = None
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: list[tuple[Life | None, asyncio.Task[Any]]] = []
         self.set_task_factory(self._new_task)  # type: ignore[arg-type]  # options are Any
 
     def time(self) -> float:
@@ -128,9 +128,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
         assert self.connect is not None
         return await self.connect(protocol_factory, host, port)
 
+    async def start_tls(self, transport: Any, *_: Any, **__: Any) -> Any:
+        """A handshake on the simulated network."""
+        return await transport.shake_hands()
+
+    def tasks_of(self, life: Life) -> list[asyncio.Task[Any]]:
+        """Those that did not end."""
+        return [task for owner, task in self._tasks if owner is life and not task.done()]
+
     def bury(self) -> None:
         """End the tasks that nobody will ever step again, now and here, instead of wherever they are collected."""
-        for task in self._tasks:
+        for _, task in self._tasks:
             if not task.done():
                 coroutine = task.get_coro()
                 assert coroutine is not None
@@ -143,7 +151,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Task[Any]:
         task = asyncio.Task(coroutine, loop=loop, **options)
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # the dead leave tasks behind
-        self._tasks.append(task)
+        self._tasks.append((present_life(), task))
         return task
 
     def _run_once(self) -> None:
