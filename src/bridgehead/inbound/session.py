@@ -283,10 +283,7 @@ class Session(asyncio.Protocol):
         conversation = self._conversation
         engine = conversation.engine
         is_progress = False
-        while not self._is_blocked and not self._is_punished:
-            event = engine.next_event()
-            if event is None:
-                break
+        while not self._is_blocked and not self._is_punished and (event := engine.next_event()) is not None:
             is_progress = True
             conversation.take(event)
             act = self._ACTS.get(type(event))
