@@ -131,19 +131,6 @@ def test_a_selection(name: str) -> None:
     ] == expected
 
 
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [
-        (EVERYTHING, False),
-        (Selection(frozenset({MessageId(1)}), "ISP"), False),
-        (Selection(domain="x.example"), True),
-        (Selection(sender=""), True),
-    ],
-)
-def test_a_message_is_read_only_where_its_envelope_decides(selection: Selection, expected: bool) -> None:
-    assert selection.needs_envelope is expected
-
-
 def test_trouble_of_the_queue_comes_before_the_words_of_a_recipient() -> None:
     found = message(1, states={0: LATER})
     place = Whereabouts("ISP", "smart-hosts", QueueState.RETRY, 0.0, "connection refused")

@@ -40,7 +40,6 @@ JUMP_SECONDS: Final = 60.0
 """The wall clock was set forward if it went so much further than the steady one between two ticks."""
 BUSY_SECONDS: Final = 60.0
 """When a message is looked at again that was being sent."""
-_NO_BOUND: Final = MessageId(1 << 63)
 
 
 class Post(Protocol):

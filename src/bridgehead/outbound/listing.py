@@ -76,11 +76,6 @@ class Selection:
     sender: str | None = None
     """Reverse path, compared without case; `""` is the null reverse path."""
 
-    @property
-    def needs_envelope(self) -> bool:
-        """Whether a message must be read to know."""
-        return bool(self.domain) or self.sender is not None
-
     def includes(self, envelope: Envelope) -> bool:
         """Whether the sender is the one."""
         return self.sender is None or envelope.reverse_path.lower() == self.sender.lower()
