@@ -17,7 +17,7 @@ from bridgehead.core.tracking import Step
 from bridgehead.outbound.listing import EVERYTHING, QueueState, Selection, rows_without_server
 from bridgehead.outbound.loader import READ_AT_ONCE
 from bridgehead.outbound.operations import Affected, Operations, Verb
-from bridgehead.spool.contract import Body, Insert, StoredMessage
+from bridgehead.spool.contract import Body, Insert, Remove, StoredMessage
 from tests.outbound.fake_channel import LATER, LOGIN, OK, REFUSED
 from tests.outbound.post_office import DAY, HOUR, MINUTE, PostOffice, connector, disabled, organization, without
 
@@ -143,6 +143,18 @@ async def test_held_mail_stands_still_for_ever_and_goes_on_when_released(tmp_pat
         await operations(office).perform(Verb.RELEASE, EVERYTHING)
         await office.settle()
         assert office.count() == 0
+
+
+async def test_held_mail_that_turns_out_to_be_damaged_is_not_counted_for_ever(tmp_path: Path) -> None:
+    async with PostOffice(tmp_path, ISP).open() as office:
+        await stuck(office)
+        verbs = operations(office)
+        await verbs.perform(Verb.HOLD, EVERYTHING)
+        office.spool.submit([Remove(min(office.dispatcher.index.messages))])  # as the spool does when it sets aside
+        office.spool.commit()
+        assert await verbs.count(EVERYTHING) == Affected(2, 3)
+        assert len(office.dispatcher.index.messages) == 2
+        assert await verbs.perform(Verb.RELEASE, EVERYTHING) == Affected(2, 3)
 
 
 async def test_a_hold_lengthens_the_time_until_expiry(tmp_path: Path) -> None:

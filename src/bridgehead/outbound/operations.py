@@ -190,10 +190,19 @@ class Operations:
                 if selection.connector in (None, queue.key.connector)
             ]
             message = await self._spool.load(message_id) if found else None
+            if message is None:
+                self._forget_held(found)
             if message is None or not selection.includes(message.envelope):
                 continue
             for entry, queue in found:
                 yield message, entry, queue
+
+    def _forget_held(self, found: list[tuple[Entry, Queue]]) -> None:
+        """Their message was set aside as damaged: what waits finds out in its turn, and what is held has none."""
+        for entry, queue in found:
+            if entry in queue.waiting.held:
+                queue.waiting.take(entry)
+                self._dispatcher.index.remove(entry)
 
     def _candidates(self, selection: Selection) -> Iterator[MessageId]:
         messages = self._dispatcher.index.messages
