@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ def test_there_is_a_script_for_each_shell(shell: str) -> None:
     came = called("completion", shell)
     assert came.code == 0
     assert "_BRIDGEHEAD_COMPLETE" in came.out
+
+
+@pytest.mark.parametrize("words", [("completion", "bash", "--json"), ("--json", "completion", "bash")])
+def test_the_script_comes_as_json_too(words: tuple[str, ...]) -> None:
+    found = json.loads(called(*words).out)
+    assert found == {"shell": "bash", "script": called("completion", "bash").out}
 
 
 def offered(incomplete: str, *words: str | Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import get_completion_class
 
-from bridgehead.cli.invocation import Invocation
+from bridgehead.cli.invocation import Invocation, invocation, shared_options
 
 if TYPE_CHECKING:
     from bridgehead.core.organization import Organization
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: bridgehead completion bash > /etc/bash_completion.d/bridgehead")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@shared_options
 @click.pass_context
-def completion(context: click.Context, shell: str) -> None:
+def completion(context: click.Context, shell: str, config: Path | None, json: bool) -> None:
     """Print the completion script of SHELL."""
     found = get_completion_class(shell)
     assert found is not None, "the choice above names shells that click knows"
     script = found(context.find_root().command, {}, "bridgehead", "_BRIDGEHEAD_COMPLETE").source()
-    click.echo(script)
+    invocation(context, config, json=json).show({"shell": shell, "script": script}, script)
 
 
 def connector_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
