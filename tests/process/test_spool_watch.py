@@ -78,6 +78,17 @@ async def test_watch_does_not_try_more_often_than_every_few_seconds(tmp_path: Pa
     await watching.spool.close()
 
 
+async def test_watch_tries_on_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    disk = FailingDisk(set(range(100)), FULL)
+    watching = Watching(tmp_path, disk)
+    assert await result_of(watching.spool, [insert(1)]) is FULL
+    await watching.passes()
+    disk.failing.clear()
+    await watching.passes(-5 * 3600.0)
+    assert watching.told[-1] == ""
+    await watching.spool.close()
+
+
 async def test_watch_goes_on_where_not_even_a_body_can_be_begun(tmp_path: Path) -> None:
     watching = Watching(tmp_path, FailingDisk({1}, FULL))
     assert await result_of(watching.spool, [insert(1)]) is FULL

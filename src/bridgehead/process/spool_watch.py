@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from bridgehead.core.envelope import NULL_PATH, Envelope, MessageId
@@ -41,7 +42,7 @@ class SpoolWatch:
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self._told = ""
-        self._try_at = 0.0
+        self._tried_at = -inf
         self._is_trying = False
 
     async def run(self) -> None:
@@ -57,8 +58,9 @@ class SpoolWatch:
             self._told = fault
             self._watched.tell(fault)
         now = self._watched.clock()
-        if fault and not self._is_trying and now >= self._try_at:
-            self._try_at = now + TRIAL_SECONDS
+        is_recent = 0 <= now - self._tried_at < TRIAL_SECONDS  # negative: the clock was set back, and says nothing
+        if fault and not self._is_trying and not is_recent:
+            self._tried_at = now
             self._try(now)
 
     def _try(self, now: float) -> None:
