@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from bridgehead.core.envelope import Notify, Recipient
 from bridgehead.core.link_state import LinkState
 from bridgehead.core.tracking import Step
+from bridgehead.outbound import recorder
+from bridgehead.outbound.loader import LOADERS
 from tests.outbound.fake_channel import LATER, NO_SUCH_USER, OK, REFUSED
 from tests.outbound.post_office import HOUR, MINUTE, PostOffice, connector, organization
 
@@ -166,3 +169,29 @@ async def test_a_reload_that_changes_nothing_for_mail_reads_no_mail(tmp_path: Pa
         (queue,) = office.dispatcher.queues
         assert not queue.waiting.unexamined
         assert queue.is_backing_off
+
+
+async def test_a_disk_that_takes_no_outcomes_has_only_so_many_known_and_nothing_sent_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is known and cannot be noted is in memory; the rest waits in the spool until the disk takes it again."""
+    monkeypatch.setattr(recorder, "UNTAKEN_MAX", 5)
+    office = PostOffice(tmp_path, ISP)
+    office.dialer.hosts["ISP"] = REFUSED
+    async with office.open():
+        for number in range(60):
+            await office.accept(f"{number}@one.example")
+    office.dialer.hosts.clear()
+    office.restart()
+    for _ in range(10_000):
+        office.spool.fail_next(OSError("read-only file system"))
+    async with office.open():
+        await office.passes(10 * MINUTE)
+        sent = Counter(office.dialer.delivered)
+        assert 5 <= len(sent) <= 5 + LOADERS + 20, "a few more, which were being read or sent"
+        assert set(sent.values()) == {1}
+        assert office.count() == 60
+        office.spool._failures.clear()
+        await office.passes(MINUTE)
+    assert sorted(Counter(office.dialer.delivered).values()) == [1] * 60
+    assert office.count() == 0

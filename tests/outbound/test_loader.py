@@ -55,6 +55,7 @@ class Room:
     loaded: list[Entry] = field(default_factory=list)
     gone: list[Entry] = field(default_factory=list)
     examined: list[Entry] = field(default_factory=list)
+    is_stuck: bool = False
 
     def active(self, entry: Entry) -> Entry:
         """An entry that somebody took out of its queue."""
@@ -88,7 +89,7 @@ async def room() -> AsyncIterator[Room]:
     def finish(_: Queue, attempt: Attempt) -> None:
         found[0].examined.append(attempt.entry)
 
-    loader = Loader(disk, Clock(NOW), index, finish)
+    loader = Loader(disk, Clock(NOW), index, finish, lambda: found[0].is_stuck)
     found.append(Room(disk, index, queue, loader))
     async with asyncio.TaskGroup() as tasks:
         loops = [tasks.create_task(loop) for loop in loader.loops()]
@@ -106,6 +107,22 @@ async def test_what_is_wanted_is_read_in_turn() -> None:
         await settle()
         assert here.loaded == [3, 1, 2]
         assert here.queue.active == {1, 2, 3}, "what was read stays active: its reader decides"
+
+
+async def test_nothing_is_read_while_outcomes_wait_for_the_disk() -> None:
+    async with room() as here:
+        here.put(1, 2)
+        here.is_stuck = True
+        here.load(MessageId(1))
+        here.load(MessageId(2))
+        for _ in range(3):
+            here.loader.go_on()
+            await settle()
+        assert here.loaded == []
+        here.is_stuck = False
+        here.loader.go_on()
+        await settle()
+        assert here.loaded == [1, 2]
 
 
 async def test_a_part_is_read_by_its_message() -> None:

@@ -18,6 +18,7 @@ from bridgehead.core.envelope import MessageId
 from bridgehead.core.outcome import Outcome
 from bridgehead.core.recipient_state import Standing
 from bridgehead.core.tracking import Step, TrackingEvent
+from bridgehead.outbound import recorder as module
 from bridgehead.outbound.clocks import Clocks
 from bridgehead.outbound.entry import Attempt
 from bridgehead.outbound.hand_back import Badmail, HandBack
@@ -302,3 +303,56 @@ async def test_a_large_report_that_nothing_takes_is_handed_over_whole(office: Of
     (dsn,) = office.accepted
     assert dsn.body.content is not None
     assert content in dsn.body.content
+
+
+async def test_a_recorder_is_full_until_enough_of_what_was_refused_is_taken(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "UNTAKEN_MAX", 3)
+    seen = []
+    for word in ("a", "b", "c", "d"):
+        office.spool.fail_next(OSError("disk full"))
+        office.recorder.submit([], office.then(word))
+        office.spool.commit()
+        seen.append(office.recorder.is_full)
+    assert seen == [False, False, True, True]
+    for _ in range(4):
+        office.spool.fail_next(OSError("disk full"))
+    office.recorder.submit_again(office.clock.now + RESUBMIT_SECONDS)
+    seen = [office.recorder.is_full]  # while they are on their way
+    office.spool.commit()
+    seen.append(office.recorder.is_full)  # refused twice counts once
+    office.clock.now += RESUBMIT_SECONDS
+    office.recorder.submit_again(office.clock.now + RESUBMIT_SECONDS)
+    office.spool.commit()
+    assert [*seen, office.recorder.is_full] == [True, True, False]
+    assert office.followed == ["a", "b", "c", "d"]
+
+
+async def test_a_recorder_is_full_where_bodies_wait_for_the_disk(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = office.waiting(message(1))
+    monkeypatch.setattr(module, "UNTAKEN_OCTETS_MAX", len(found.message.body.content or b""))
+    office.spool.fail_next(OSError("disk full"))
+    office.outcomes(found, {0: OK})
+    office.spool.commit()
+    seen = [office.recorder.is_full]
+    office.recorder.submit_again(office.clock.now + RESUBMIT_SECONDS)
+    office.spool.commit()
+    assert [*seen, office.recorder.is_full] == [True, False]
+    assert office.followed == ["then"]
+
+
+async def test_what_is_refused_again_and_again_is_logged_once(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        office.spool.fail_next(OSError("disk full"))
+    office.recorder.submit([], office.then("then"))
+    for _ in range(4):
+        office.spool.commit()
+        office.clock.now += RESUBMIT_SECONDS
+        office.recorder.submit_again(office.clock.now)
+    assert office.followed == ["then"]
+    assert len(caplog.records) == 1

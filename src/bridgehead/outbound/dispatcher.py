@@ -95,7 +95,9 @@ class Dispatcher:
         self.clocks = clocks = Clocks(surroundings.clock, surroundings.steady)
         self._pruning = Pruning(surroundings.badmail, clocks)
         self.index = Index()
-        self._loader = Loader(surroundings.spool, clocks.steady, self.index, self.finish)
+        self._loader = Loader(
+            surroundings.spool, clocks.steady, self.index, self.finish, lambda: self.recorder.is_full
+        )
         wire = Wire(surroundings.dialer, surroundings.allowance, self._spawn, clocks.steady)
         self.queues = Queues(organization, self, wire)
         hand_back = HandBack(self._reporting, surroundings.new_id, clocks.wall)
@@ -138,6 +140,7 @@ class Dispatcher:
         now = self.clocks.steady()
         self.queues.wake(now)
         self.recorder.submit_again(now)
+        self._loader.go_on()
         self.recorder.submit_gathered(now)
         self.aging.sweep()
         self._pruning.look()

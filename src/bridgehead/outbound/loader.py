@@ -1,7 +1,7 @@
 """Reads waiting messages from the spool: those whose turn came, and those that must be routed anew.
 
 A fixed number of loops, whatever waits. A message that cannot be read now is tried again later; one that is gone
-leaves the index.
+leaves the index. Nothing is read for sending while the disk takes no outcomes: more would be known than memory holds.
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ Loaded: TypeAlias = Callable[[Queue, Attempt], None]
 class Loader:
     """Loads active entries. `finish` takes one that was read to be routed anew. Mutable; owned by the dispatcher."""
 
-    def __init__(self, spool: Spool, clock: Callable[[], float], index: Index, finish: Loaded) -> None:
+    def __init__(
+        self, spool: Spool, clock: Callable[[], float], index: Index, finish: Loaded, is_stuck: Callable[[], bool]
+    ) -> None:
+        """`is_stuck`: whether too many outcomes wait for the disk; `go_on` has it asked anew."""
         self._spool = spool
         self._clock = clock
         self._index = index
         self._finish = finish
+        self._is_stuck = is_stuck
         self._wanted: deque[tuple[Queue, Entry, Loaded, Callable[[], None] | None]] = deque()
         self._is_wanted = asyncio.Event()
         self._unexamined: deque[Queue] = deque()
@@ -47,6 +51,11 @@ class Loader:
         """Read an active entry in its turn; call `loaded`, or `gone` if there is nothing to be read."""
         self._wanted.append((queue, entry, loaded, gone))
         self._is_wanted.set()
+
+    def go_on(self) -> None:
+        """Look whether reading may go on. Call it every now and then."""
+        if self._wanted:
+            self._is_wanted.set()
 
     def examine_soon(self, queues: Iterable[Queue]) -> None:
         """Route all that waits in these queues anew, in the background; nothing of it is sent before."""
@@ -77,7 +86,7 @@ class Loader:
     async def _load_wanted(self) -> None:
         read = 0
         while True:
-            while not self._wanted:
+            while not self._wanted or self._is_stuck():
                 self._is_wanted.clear()
                 await self._is_wanted.wait()
             queue, entry, loaded, gone = self._wanted.popleft()

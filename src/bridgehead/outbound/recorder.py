@@ -31,6 +31,10 @@ log: Final = logging.getLogger(__name__)
 
 RESUBMIT_SECONDS: Final = 1.0
 """How long to wait after the disk refused a submission."""
+UNTAKEN_MAX: Final = 20_000
+"""Outcomes that the disk does not take, some KB each: what waits stays in the spool then, until it takes them."""
+UNTAKEN_OCTETS_MAX: Final = 64 * 1024 * 1024
+"""Bodies that stay in memory with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,9 @@ class Recorder:
         self._index = index
         self._accepted = accepted
         self._gathering = Gathering()
-        self._refused: list[tuple[float, Sequence[Change], Callable[[], None]]] = []
+        self._refused: list[tuple[float, Sequence[Change], Callable[[], None], int]] = []
+        self._untaken = self._untaken_octets = 0
+        """Submissions that were refused and are not taken yet, and the bodies that wait with them."""
         self._unreported: Counter[MessageId] = Counter()
         """Submissions under way that hold reports on a message which stays for now."""
         self._removable: set[MessageId] = set()
@@ -119,23 +125,39 @@ class Recorder:
         reports = tuple([report for recording in recordings for report in recording.verdict.reports])
         inserts = self._records.hand_back.inserts(message, reports) if reports else []
         changes.extend(inserts)
+        octets = len(message.body.content or b"")
         if is_settled and stays:
             self._removable.add(message_id)
         if inserts and stays:
             self._unreported[message_id] += 1
-            self.submit(changes, lambda: self._follow_report(recordings, inserts, events))
+            self.submit(changes, lambda: self._follow_report(recordings, inserts, events), octets)
         else:
-            self.submit(changes, lambda: self._follow(recordings, inserts, events))
+            self.submit(changes, lambda: self._follow(recordings, inserts, events), octets)
 
-    def submit(self, changes: Sequence[Change], then: Callable[[], None]) -> None:
-        """Submit changes, again and again where the disk refuses them; call `then` once they are durable."""
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is known that the disk does not take that no more must become known: begin nothing."""
+        return self._untaken >= UNTAKEN_MAX or self._untaken_octets >= UNTAKEN_OCTETS_MAX
 
+    def submit(self, changes: Sequence[Change], then: Callable[[], None], octets: int = 0) -> None:
+        """Submit changes, again and again where the disk refuses them; call `then` once they are durable.
+
+        `octets`: of a body that stays in memory until then.
+        """
+        self._submit(changes, then, octets, is_first=True)
+
+    def _submit(self, changes: Sequence[Change], then: Callable[[], None], octets: int, *, is_first: bool) -> None:
         def done(error: Exception | None) -> None:
+            if is_first is (error is not None):  # it is refused for the first time, or taken at last
+                sign = 1 if is_first else -1
+                self._untaken += sign
+                self._untaken_octets += sign * octets
             if error is None:
                 then()
                 return
-            log.error("the spool refused a change; it is submitted again", extra={"reason": str(error)})
-            self._refused.append((self._records.clocks.steady() + RESUBMIT_SECONDS, changes, then))
+            if is_first:
+                log.error("the spool refused a change; it is submitted again", extra={"reason": str(error)})
+            self._refused.append((self._records.clocks.steady() + RESUBMIT_SECONDS, changes, then, octets))
 
         try:
             # Anew each time: the files of a submission that was refused are gone.
@@ -149,8 +171,8 @@ class Recorder:
         """Submit what the disk refused a while ago. Call it every now and then."""
         if self._refused and self._refused[0][0] <= now:
             refused, self._refused = self._refused, []
-            for _, changes, then in refused:
-                self.submit(changes, then)
+            for _, changes, then, octets in refused:
+                self._submit(changes, then, octets, is_first=False)
 
     def _follow_report(
         self, recordings: Sequence[Recording], inserts: list[Insert], events: tuple[TrackingEvent, ...]
