@@ -45,7 +45,7 @@ class Faults:
         for machine in self._machines:
             for disk in machine.disks:
                 disk.sync_seconds = random.choice((0.001, 0.005, 0.05))
-        pace = random.choice((1.0, 4.0, 15.0))
+        pace = random.choice((0.6, 2.5, 9.0))
         end = self._world.loop.time() + seconds
         when = self._world.loop.time() + random.random() * pace
         while self._kinds and when < end:

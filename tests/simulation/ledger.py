@@ -62,6 +62,8 @@ class Copy:
     content: bytes = b""
     is_removed: bool = False
     """It left the spool, or was set aside as damaged."""
+    is_set_aside: bool = False
+    """What of it is still in memory may be sent all the same: that is as it was written."""
 
     def __str__(self) -> str:
         return f"{self.key[0]} {queue_id.write(self.key[1])}"
@@ -162,7 +164,7 @@ class Ledger:
     def set_aside(self, worker: str, message_id: MessageId) -> None:
         """A worker found a message damaged and keeps it for the operator."""
         copy = self.copies[worker, message_id]
-        copy.is_removed = True
+        copy.is_removed = copy.is_set_aside = True
         self.note(f"{copy} is damaged and set aside")
 
     def _opened(self, worker: str, insert: Insert) -> Copy:
@@ -263,7 +265,7 @@ class Ledger:
             f"{copy} is sent to {', '.join(one.address for one in transaction.recipients)} (connection {number})"
         )
         for ordinal in ordinals:
-            if copy.settled(ordinal):
+            if copy.settled(ordinal) and not copy.is_set_aside:
                 self.fail(f"{copy} recipient {ordinal} is sent though it is settled")
             if copy.confirmed.get(ordinal) is life:
                 self.fail(f"{copy} recipient {ordinal} is sent again though a peer took it")

@@ -88,9 +88,9 @@ class Plan:
 
 def plan(random: Random) -> Plan:
     """Draw one."""
-    seconds = random.choice((40.0, 80.0, 160.0))
+    seconds = random.choice((25.0, 50.0, 100.0))
     workers = {FIRST: random.choice((1, 1, 2)), SECOND: 1}
-    mails = tuple(_mail(random, number, seconds) for number in range(1, random.choice((3, 3, 8, 8, 15, 15, 50)) + 1))
+    mails = tuple(_mail(random, number, seconds) for number in range(1, random.choice((2, 2, 5, 5, 9, 9, 30)) + 1))
     return Plan(_organization(random), workers, mails, seconds)
 
 
@@ -99,7 +99,7 @@ def _delivery(random: Random) -> Delivery:
         glitch_retries=random.choice((1, 2, 3)),
         glitch_retry_seconds=random.choice((1.0, 3.0)),
         retry_seconds=random.choice(((5.0, 10.0, 20.0), (8.0,), (4.0, 15.0))),
-        delay_notice_seconds=random.choice((30.0, 90.0, 600.0)),
+        delay_notice_seconds=random.choice((15.0, 30.0, 90.0, 600.0)),
         expire_seconds=random.choice((60.0, 150.0, 1000.0, 5000.0)),
         connection_timeout_seconds=random.choice((6.0, 15.0)),
     )

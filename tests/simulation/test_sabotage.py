@@ -265,7 +265,7 @@ def be_confident(worker: Worker) -> None:
         (be_certain, "the peer took it, and the outcome is"),
         (use_what_was_not_offered, "does not offer"),
         (do_without_tls, "in the clear"),
-        (believe_the_clock, "still has"),
+        (believe_the_clock, "settled without a reason"),
         (take_no_configuration, "former configuration"),
         (lose_what_is_damaged, "still waits"),
         (answer_250_on_a_full_disk, "before that is durable"),

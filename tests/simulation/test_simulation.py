@@ -10,8 +10,8 @@ import pytest
 
 from tests.simulation.simulation import run
 
-QUICK = 60
-THOROUGH = 600
+QUICK = 100
+THOROUGH = 1_300
 
 
 def stories_of_broken_promises(seeds: range) -> list[str]:
