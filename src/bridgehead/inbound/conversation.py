@@ -38,7 +38,7 @@ from bridgehead.smtp.event import (
 from bridgehead.smtp.offer import Offer
 from bridgehead.smtp.replies import AUTH_DONE, TOO_LARGE
 from bridgehead.smtp.server import ServerConnection
-from bridgehead.spool.contract import Insert, StoredMessage
+from bridgehead.spool.contract import Insert
 
 AUTHENTICATION_FAILURES_MAX: Final = 3
 """Wrong credentials in one session before 421."""
@@ -207,12 +207,7 @@ class Conversation:
             self._answer(refusals.not_stored(error))
             return
         self._answer(Reply(250, "2.0.0", f"Message queued as {draft.queue_id}"))
-        try:
-            self._track_receipt(draft, insert)
-            self._reception.accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
-        except Exception:  # noqa: BLE001 - the root of a callback: the spool has other messages to answer for
-            # It is on disk: the next start finds it.
-            _log.exception("a stored message was not handed over", extra={"queue_id": draft.queue_id})
+        self._reception.hand_over(insert, draft.queue_id, self._tls)
 
     def _answer(self, reply: Reply) -> None:
         """Answer a question later than its event, unless the session was closed meanwhile."""
@@ -297,27 +292,7 @@ class Conversation:
         self._origin = Origin(organization, server, here_at(organization, self._key), client, hop, self._trace_id)
         return self._origin
 
-    # Tracking: one event for a message
-
-    def _track_receipt(self, draft: Draft, insert: Insert) -> None:
-        envelope = insert.envelope
-        self._reception.emit(
-            TrackingEvent(
-                ts=self._reception.clock(),
-                step=Step.RECEIVED,
-                trace_id=envelope.trace_id,
-                queue_id=draft.queue_id,
-                message_id=envelope.message_id,
-                virtual_server=envelope.virtual_server,
-                client=envelope.client,
-                user=envelope.user,
-                sender=envelope.reverse_path,
-                recipient=envelope.recipients[0].address if len(envelope.recipients) == 1 else "",
-                recipients=len(envelope.recipients),
-                size=envelope.size,
-                tls=self._tls,
-            )
-        )
+    # Tracking
 
     def _track_refusal(self, refusal: Reply, draft: Draft, recipient: str = "") -> None:
         self._reception.emit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from typing import Final, Protocol
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.leases import Limits
 from bridgehead.core.organization import Organization
-from bridgehead.core.tracking import Emit
+from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.inbound.credentials import CredentialCheck
-from bridgehead.spool.contract import Spool, StoredMessage
+from bridgehead.spool.contract import Insert, Spool, StoredMessage
 
 SESSIONS_MAX: Final = 20_000
 """Sessions of one worker where nothing else is said; the worker passes what its file descriptors allow."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,28 @@ class Reception:
     has_room: Callable[[], bool] = lambda: True
     """Whether there is enough free disk for new mail."""
     sessions_max: int = SESSIONS_MAX
+
+    def hand_over(self, insert: Insert, queue_id: str, tls: str = "") -> None:
+        """Tell of a message that is durable, and pass it on. Never raises: the next start finds it on the disk."""
+        envelope = insert.envelope
+        try:
+            self.emit(
+                TrackingEvent(
+                    ts=self.clock(),
+                    step=Step.RECEIVED,
+                    trace_id=envelope.trace_id,
+                    queue_id=queue_id,
+                    message_id=envelope.message_id,
+                    virtual_server=envelope.virtual_server,
+                    client=envelope.client,
+                    user=envelope.user,
+                    sender=envelope.reverse_path,
+                    recipient=envelope.recipients[0].address if len(envelope.recipients) == 1 else "",
+                    recipients=len(envelope.recipients),
+                    size=envelope.size,
+                    tls=tls,
+                )
+            )
+            self.accepted(StoredMessage(insert.message_id, envelope, insert.body))
+        except Exception:  # noqa: BLE001 - the root of a callback: the spool has other messages to answer for
+            _log.exception("a stored message was not handed over", extra={"queue_id": queue_id})

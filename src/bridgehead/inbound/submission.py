@@ -28,7 +28,6 @@ from bridgehead.core.header import Hop
 from bridgehead.core.organization import VirtualServer
 from bridgehead.core.reply import Reply, printable
 from bridgehead.core.routing import here_at
-from bridgehead.core.tracking import Step, TrackingEvent
 from bridgehead.inbound import refusals
 from bridgehead.inbound.deadline import Deadline
 from bridgehead.inbound.draft import Draft, Origin
@@ -47,7 +46,7 @@ from bridgehead.smtp.event import ContentEnd, MailFrom
 from bridgehead.smtp.limits import LIMITS
 from bridgehead.smtp.parameters import is_envelope_id
 from bridgehead.smtp.receive_buffer import ReceiveBuffer
-from bridgehead.spool.contract import Insert, StoredMessage
+from bridgehead.spool.contract import Insert
 
 MESSAGES_A_MINUTE: Final = 600
 """Of one uid; more is put off with EX_TEMPFAIL."""
@@ -285,12 +284,7 @@ class _Connection(asyncio.Protocol):
             self._answer(_answer_of(refusals.not_stored(error)))
             return
         self._answer(Answer(queue_id=draft.queue_id))
-        try:
-            self._reception.emit(_receipt(draft, insert, self._reception.clock()))
-            self._reception.accepted(StoredMessage(insert.message_id, insert.envelope, insert.body))
-        except Exception:  # noqa: BLE001 - the root of a callback: the spool has other messages to answer for
-            # It is on disk: the next start finds it.
-            _log.exception("a stored message was not handed over", extra={"queue_id": draft.queue_id})
+        self._reception.hand_over(insert, draft.queue_id)
 
     def _answer(self, answer: Answer) -> None:
         self._drop()
@@ -328,20 +322,3 @@ def _from_line(full_name: str, address: str) -> bytes:
 
 def _answer_of(reply: Reply) -> Answer:
     return Answer(error=reply.text, status=TEMPORARY_FAILURE if reply.is_temporary else DATA_ERROR)
-
-
-def _receipt(draft: Draft, insert: Insert, now: float) -> TrackingEvent:
-    envelope = insert.envelope
-    return TrackingEvent(
-        ts=now,
-        step=Step.RECEIVED,
-        trace_id=envelope.trace_id,
-        queue_id=draft.queue_id,
-        message_id=envelope.message_id,
-        virtual_server=envelope.virtual_server,
-        user=envelope.user,
-        sender=envelope.reverse_path,
-        recipient=envelope.recipients[0].address if len(envelope.recipients) == 1 else "",
-        recipients=len(envelope.recipients),
-        size=envelope.size,
-    )
