@@ -190,6 +190,9 @@ class Ledger:
                 one.address for one in insert.envelope.recipients
             ):
                 self.fail(f"{copy}: a DSN must go from the null reverse path to somebody")
+            about = [one for one in self._by_mail[copy.mail] if not one.envelope.is_dsn]
+            if about and not any(one.envelope.reverse_path for one in about):
+                self.fail(f"{copy}: a DSN answers the null reverse path")
         header = content.partition(b"\r\n\r\n")[0]
         for sent in (*QUEUE_ID.findall(header)[1:2], *DSN_ID.findall(header)):
             self._relayed(sent.decode(), copy)
