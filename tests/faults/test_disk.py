@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,34 @@ def volume(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={VOLUME}", "tmpfs", str(folder)], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """An ext4 in a file."""
+
+    image: Path
+    folder: Path
+
+    def mount(self) -> None:
+        """Mount it writable; it turns read-only at the first error that it finds."""
+        options = ["-o", "loop,errors=remount-ro", str(self.image), str(self.folder)]
+        subprocess.run(["mount", "-t", "ext4", *options], check=True)
+
+    def turn_read_only(self) -> None:
+        """Have the kernel find an error."""
+        lines = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        (device,) = [source for source, target, *_ in lines if target == str(self.folder)]
+        Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error").write_text("read-only under load")
+
+    def repair(self) -> None:
+        """As an operator does once nobody uses it."""
+        wait_until(
+            lambda: subprocess.run(["umount", str(self.folder)], check=False).returncode == 0,
+            "processes that were killed to let go",
+        )
+        subprocess.run(["e2fsck", "-fy", str(self.image)], check=False, capture_output=True)
+        self.mount()
 
 
 @pytest.fixture
@@ -166,6 +195,54 @@ def test_a_server_that_starts_on_a_full_disk_still_sends_what_waits(small: Bridg
     wait_until(lambda: len(sink.received) >= SOME, "mail that goes out while the disk is full", 60)
     filler.unlink()
     check(small, sink, waiting, send(small, "after", SOME))
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Mounted]:
+    """A file system of its own on a loop device. Fails, and is never skipped, where that cannot be had."""
+    made = Mounted(tmp_path / "image", tmp_path / "mounted")
+    made.folder.mkdir()
+    subprocess.run(["truncate", "-s", "64M", str(made.image)], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(made.image)], check=True)
+    made.mount()
+    yield made
+    subprocess.run(["umount", "--lazy", str(made.folder)], check=True)
+
+
+def test_a_file_system_that_turns_read_only_under_load_promises_nothing_and_loses_nothing(
+    new_bridgehead: NewBridgehead, mounted: Mounted, sink: Sink
+) -> None:
+    """As ext4 does after a fault; Linux lets it be written again only once it was unmounted."""
+    server = new_bridgehead()
+    server.state = mounted.folder / "state"
+    server.configure(smart_host(sink.port), workers=1)
+    retry_hourly(server)
+    server.start()
+    sink.decide = later
+    waiting = send(server, "waiting", SOME)
+    wait_deferred(server)
+    sender = Sender(server.port, count=10_000, sessions=2, name="load", pause=0.01)
+    sender.start()
+    wait_until(lambda: len(sender.account.accepted) >= SOME // 2, "mail under load")
+    mounted.turn_read_only()
+    wait_until(lambda: len(sender.account.refused) >= SOME // 4, "refusals")
+    load = sender.abandon()
+    assert {reply[:4] for reply in load.refused} == {NO_STORAGE}
+    assert refused(server, "more").accepted == []
+    wait_until(lambda: not call(server.state, "server")["ready"], "a server that is not ready")
+    sink.decide = usual
+    retry_now(server)
+    wait_until(lambda: sink.counts().keys() >= set(waiting.accepted), "mail that goes out meanwhile", 60)
+    assert "are being sent at this moment" in server.command("queue", "retry", "--all", "--yes").stdout
+    assert set(sink.counts().values()) == {1}, "what cannot be noted is not sent again"
+    server.kill()
+    mounted.repair()
+    server.start()
+    server.command("queue", "retry", "--all", "--yes")
+    after = send(server, "after", SOME)
+    wait_empty(server)
+    missing = {*waiting.accepted, *load.accepted, *after.accepted} - sink.counts().keys()
+    assert not missing, "each may come twice, as no outcome could be kept; none may be lost"
 
 
 @pytest.mark.parametrize(("fault", "size"), [("fsync", 2_000), ("write", 2_000), ("readonly", 400_000)])
