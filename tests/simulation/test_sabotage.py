@@ -235,6 +235,21 @@ def spoil_the_content(worker: Worker) -> None:
     worker.spool.load = careless  # type: ignore[method-assign]  # on purpose
 
 
+def answer_the_null_path(worker: Worker) -> None:
+    """Mail from the null reverse path is taken for mail from somebody."""
+    load = worker.spool.load
+
+    async def inventive(message_id: MessageId) -> StoredMessage | None:
+        message = await load(message_id)
+        if message is None or message.envelope.reverse_path or message.envelope.is_dsn:
+            return message
+        return structs.replace(
+            message, envelope=structs.replace(message.envelope, reverse_path="eve@contoso.example")
+        )
+
+    worker.spool.load = inventive  # type: ignore[method-assign]  # on purpose
+
+
 def be_confident(worker: Worker) -> None:
     """Where the connection was lost before the final reply, the message was taken."""
 
@@ -272,6 +287,7 @@ def be_confident(worker: Worker) -> None:
         (wait_without_an_end, "for more than"),
         (leave_a_task_behind, "its tasks go on"),
         (spoil_the_content, "another content"),
+        (answer_the_null_path, "answers the null reverse path"),
         (be_confident, "counts as delivered, and no peer has it"),
     ],
 )
