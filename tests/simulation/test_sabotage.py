@@ -237,17 +237,20 @@ def spoil_the_content(worker: Worker) -> None:
 
 def answer_the_null_path(worker: Worker) -> None:
     """Mail from the null reverse path is taken for mail from somebody."""
-    load = worker.spool.load
+    load, take_fresh = worker.spool.load, worker.dispatcher.index.take_fresh
 
-    async def inventive(message_id: MessageId) -> StoredMessage | None:
-        message = await load(message_id)
+    def changed(message: StoredMessage | None) -> StoredMessage | None:
         if message is None or message.envelope.reverse_path or message.envelope.is_dsn:
             return message
         return structs.replace(
             message, envelope=structs.replace(message.envelope, reverse_path="eve@contoso.example")
         )
 
+    async def inventive(message_id: MessageId) -> StoredMessage | None:
+        return changed(await load(message_id))
+
     worker.spool.load = inventive  # type: ignore[method-assign]  # on purpose
+    worker.dispatcher.index.take_fresh = lambda entry: changed(take_fresh(entry))  # type: ignore[method-assign]  # on purpose
 
 
 def be_confident(worker: Worker) -> None:
