@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from tests.faults.accounts import arrived, balance
 from tests.faults.bad_hosts import ADDRESS, BadHosts, copies
 from tests.faults.bad_manners import hang, until
-from tests.faults.processes import IS_LONG, worker_ids
+from tests.faults.processes import IS_LONG, MemoryGroup, worker_ids
 from tests.peers.bridgehead import Bridgehead, smart_host
 from tests.peers.child import free_port, wait_until
 from tests.peers.conftest import NewBridgehead
@@ -89,22 +91,37 @@ def send(server: Bridgehead, name: str, count: int) -> Account:
     return sender.join()
 
 
-def test_a_backlog_larger_than_memory_is_taken_and_sent(new_bridgehead: NewBridgehead) -> None:
+@pytest.fixture
+def group() -> Iterator[MemoryGroup | None]:
+    """Both workers together get no more pages than one may have addresses; `None` where no group can be made."""
+    made = MemoryGroup.made(f"bridgehead-{os.getpid()}", 2 * MEMORY_MORE)
+    yield made
+    if made is not None:
+        wait_until(made.remove, "a group without processes")
+
+
+def test_a_backlog_larger_than_memory_is_taken_and_sent(
+    group: MemoryGroup | None, new_bridgehead: NewBridgehead
+) -> None:
     port = free_port()
     server = new_bridgehead()
     server.configure(smart_host(port))
     server.start()
     workers = worker_ids(server)
     bound(server)
+    if group is not None:
+        for process_id in workers:
+            group.add(process_id)
     sender = Sender(server.port, count=BACKLOG, size=MESSAGE_BYTES)
     sender.start()
     account = sender.join(600)
     assert account.refused == []
     with Sink(port=port) as sink:
         found = balance([sink], [account], server.events(), 300)
-    print(found)
+    print(found, "with a control group" if group is not None else "without a control group")
     found.check_exactly_once()
     assert worker_ids(server) == workers, "no worker ended"
+    assert group is None or group.kills == 0
 
 
 def bound(server: Bridgehead) -> None:
