@@ -70,7 +70,7 @@ class Machine:
                 self._start_worker(index)
 
     def _start_worker(self, index: int) -> None:
-        if self.is_off or self._is_ending or self.workers[index] is not None:
+        if self.is_off or self._is_ending or index >= len(self.workers) or self.workers[index] is not None:
             return
         life = Life(f"{self.name}.{index}")
         worker = self.workers[index] = Worker(self, index, life)
