@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -205,6 +206,16 @@ def write_tree(tree: Tree, folder: Path) -> None:
             (folder / name).write_bytes(content)
         else:
             write_tree(content, folder / name)
+
+
+def digest_of(tree: Tree) -> bytes:
+    """The same for equal trees, and for no others."""
+    digest = blake2b()
+    for name, content in sorted(tree.items()):
+        part = content if isinstance(content, bytes) else digest_of(content)
+        digest.update(f"{isinstance(content, bytes)} {name!r} {len(part)} ".encode())
+        digest.update(part)
+    return digest.digest()
 
 
 def _found(folder: Folder, chance: Chance) -> Tree:

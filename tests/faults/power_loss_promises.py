@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from bridgehead.spool.sqlite import SqliteSpool
 from tests.faults.disk_layer import Entry, Kind
-from tests.faults.power_loss import Fate, Tree, Volume, list_entry
+from tests.faults.power_loss import Fate, Tree, Volume, digest_of, list_entry
 from tests.spool.contract import committed, content_of, insert
 
 Messages: TypeAlias = Mapping[int, tuple[int, Mapping[int, int]]]
@@ -76,13 +76,15 @@ def losses(
     """After each event: its number, how a tree came about, and the tree; `promises` are those of that moment.
 
     `torn`: how many random trees for each event; with none, only what changes something for a disk that loses all
-    that was not synced is looked at. A tree that was given just before is not given again.
+    that was not synced is looked at. A tree is given once for what is promised at that moment.
     """
-    given: dict[str, Tree] = {}
+    given: set[bytes] = set()
     for number, entry in enumerate(entries, 1):
         volume.apply(entry)
         if entry.kind is Kind.MARK:
             promises.note(entry.content)
+        if entry.kind in {Kind.MARK, Kind.SYNC_FAILED}:
+            given.clear()  # something else is promised
         promises.is_disk_good &= entry.kind is not Kind.SYNC_FAILED
         fates = [(fate, 0) for fate in (Fate.LOST, Fate.KEPT, Fate.NAMES)]
         if not torn:
@@ -90,8 +92,9 @@ def losses(
         fates += [(Fate.TORN, number * torn + seed) for seed in range(torn)]
         for fate, seed in fates:
             tree = volume.survivors(fate, seed)
-            if entry.kind is Kind.MARK or given.get(fate.name) != tree:
-                given[fate.name] = tree
+            digest = digest_of(tree)
+            if digest not in given:
+                given.add(digest)
                 yield number, f"{fate.name} {seed}", tree
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.disk_layer import Entry, Kind
-from tests.faults.power_loss import SECTOR, Fate, Tree, Volume, write_tree
+from tests.faults.power_loss import SECTOR, Fate, Tree, Volume, digest_of, write_tree
 
 NAME = "/disk/a"
 
@@ -99,3 +99,9 @@ def test_a_tree_made_real_is_the_tree_that_a_volume_starts_from(tmp_path: Path) 
     tree: Tree = {"a": b"content", "folder": {"b": b"", "empty": {}}}
     write_tree(tree, tmp_path / "disk")
     assert Volume(tmp_path / "disk").survivors(Fate.LOST, 1) == tree
+
+
+def test_trees_have_one_digest_where_they_are_equal() -> None:
+    trees: list[Tree] = [{}, {"a": b""}, {"a": {}}, {"a": b"x"}, {"a": {"x": b""}}, {"ax": b""}, {"a": b"", "x": b""}]
+    assert len({digest_of(tree) for tree in trees}) == len(trees)
+    assert digest_of({"a": b"1", "b": {"c": b"2"}}) == digest_of({"b": {"c": b"2"}, "a": b"1"})
