@@ -67,3 +67,21 @@ def test_nothing_accepted_is_lost_and_each_duplicate_is_explained_when_processes
     print(f"killed {done}; {account.interruptions} connections interrupted\n{found}")
     found.check()
     assert len(found.duplicates) <= 20 * len(done), "only what was in flight at a kill may come twice"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.1, 0.2, 0.4])
+def test_a_worker_that_starts_while_its_supervisor_is_killed_ends_by_itself(
+    new_bridgehead: NewBridgehead, sink: Sink, seconds: float
+) -> None:
+    """Clients stand in line at its sockets by then: each is told that the service ends, and none is served on."""
+    server = new_bridgehead()
+    server.configure(smart_host(sink.port), drain="10m")
+    server.start()
+    sender = Sender(server.port, count=WITHOUT_END)
+    sender.start()
+    sender.wait_progress(50)
+    kill_worker(server, random.Random(SEED))
+    time.sleep(seconds)  # the moments of a start
+    kill_supervisor(server, random.Random(SEED))
+    sender.wait_progress(sender.progress + 50)
+    balance([sink], [sender.abandon()], server.events(), kills=[time.monotonic()]).check()

@@ -133,3 +133,10 @@ def test_counts_are_those_of_a_plain_list(steps: list[tuple[str, bool]]) -> None
         assert sessions.counts() == {key: keys.count(key) for key in keys}
         assert len(sessions) == len(keys)
         assert sessions.is_full is (len(keys) > 5)
+
+
+def test_who_comes_when_all_were_asked_to_finish_can_see_it() -> None:
+    sessions = Sessions(10)
+    assert not sessions.is_stopping
+    sessions.stop(lambda: None)
+    assert sessions.is_stopping

@@ -101,6 +101,8 @@ class Session(asyncio.Protocol):
             self._reception.tasks.create_task(self._arrive(client))
         else:
             self._open(None)
+        if self._sessions.is_stopping:
+            self.stop()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent, and answer what can be answered now."""

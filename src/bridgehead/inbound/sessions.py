@@ -45,6 +45,11 @@ class Sessions:
         """Whether there are more than the worker has descriptors for."""
         return len(self._open) > self._max
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether all were asked to finish: who comes now was on the way, and has to be asked too."""
+        return self._when_empty is not None
+
     def has_room_for(self, arriving: int) -> bool:
         """Whether so many more would still be within what the worker has descriptors for."""
         return len(self._open) + arriving <= self._max
