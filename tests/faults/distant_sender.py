@@ -1,4 +1,4 @@
-"""A `Sender` in a process of its own, so that what it spends does not slow down the sink of the test."""
+"""A `Sender` in a process of its own, with pipelining: what it spends does not slow down the sink of the test."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _send(
     pause: float,
     name: str,
 ) -> None:
-    sender = Sender(port, count=WITHOUT_END, sessions=sessions, pause=pause, name=name)
+    sender = Sender(port, count=WITHOUT_END, sessions=sessions, pause=pause, name=name, is_pipelined=True)
     ended = threading.Event()
 
     def report() -> None:

@@ -39,6 +39,7 @@ class Sender:
         pause: float = 0.0,
         name: str = "client",
         recipient: str = "b@inside.test",
+        is_pipelined: bool = False,
     ) -> None:
         """Nothing is sent before `start`; a session begins a message each `pause` seconds, or as soon as it can.
 
@@ -51,6 +52,7 @@ class Sender:
         self._pause = pause
         self._name = name.encode()
         self._recipient = recipient
+        self._is_pipelined = is_pipelined
         self._number = 0
         self._abandoned = False
         self._lock = threading.Lock()
@@ -115,7 +117,10 @@ class Sender:
             identity = b"<%d@%s.test>" % (self._number, self._name)
         content = b"Message-ID: " + identity + b"\r\n\r\n" + self._body
         try:
-            answer = client.send("a@client.test", [self._recipient], content)
+            if self._is_pipelined:
+                answer = client.send_pipelined("a@client.test", self._recipient, content)
+            else:
+                answer = client.send("a@client.test", [self._recipient], content)
         except (OSError, ValueError):
             with self._lock:
                 self.account.unanswered.append(identity)

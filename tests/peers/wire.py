@@ -82,8 +82,18 @@ class Wire:
                 self.command("RSET")
                 return answer
         answer = self.command("DATA")
-        if answer.code != 354:
-            return answer
+        return self._send_content(content) if answer.code == 354 else answer
+
+    def send_pipelined(self, sender: str, recipient: str, content: bytes) -> Answer:
+        """The same to one recipient, all commands at once (RFC 2920); the first reply that is no success."""
+        commands = f"MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n"
+        self._socket.sendall(commands.encode())
+        replies = [self.read() for _ in range(3)]
+        if [reply.code for reply in replies] == [250, 250, 354]:
+            return self._send_content(content)
+        return next(reply for reply in replies if reply.code not in {250, 354})
+
+    def _send_content(self, content: bytes) -> Answer:
         assert content.endswith(b"\r\n"), "a message ends with CRLF on the wire"
         stuffed = content.replace(b"\r\n.", b"\r\n..")
         self._socket.sendall((b"." + stuffed if stuffed.startswith(b".") else stuffed) + b".\r\n")
