@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bridgehead.core.envelope import MessageId
 from bridgehead.core.recipient_state import Hold
 from bridgehead.outbound.entry import Entry, Part, message_of
-from bridgehead.outbound.waiting import Waiting
+from bridgehead.outbound.waiting import COPIES_MAX, Waiting
 
 
 def ids(*numbers: int) -> list[MessageId]:
@@ -135,6 +135,39 @@ class AgainstPlainLists(RuleBasedStateMachine):
         assert len(self.waiting) == len(self.ready) + len(self.later) + len(self.unexamined)
         assert self.waiting.ready_count >= len(self.ready)
         assert len(self.waiting) or not self.waiting.ready_count
+
+
+class CountsTidying(Waiting):
+    """How often the lines were gone through whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def tidy(self) -> None:
+        self.times += 1
+        super().tidy()
+
+
+def test_taking_out_and_bringing_back_each_of_many_goes_through_the_line_a_few_times_only() -> None:
+    waiting, entries = CountsTidying(), ids(*range(20_000))
+    for entry in entries:
+        waiting.add_ready(entry)
+    for entry in entries:
+        waiting.take(entry)
+        waiting.add_ready(entry)
+    assert waiting.times <= 10
+    assert [waiting.pop_ready() for _ in range(len(entries) + 1)] == [*entries, None]
+
+
+def test_an_entry_that_is_put_off_again_and_again_leaves_a_bounded_number_of_copies() -> None:
+    waiting, entry = Waiting(), MessageId(1)
+    for due in range(10 * COPIES_MAX):
+        waiting.add_later(entry, float(due))
+        waiting.take(entry)
+    waiting.add_later(entry, 5.0)
+    assert len(waiting._later) <= COPIES_MAX + 2
+    assert (waiting.next_due(), len(waiting), list(waiting.later())) == (5.0, 1, [1])
 
 
 AgainstPlainLists.TestCase.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
