@@ -267,7 +267,10 @@ class Faults:
         worker.life.run(lambda: worker.spawn(self._performed(worker, verb, selection)))
 
     async def _performed(self, worker: Worker, verb: Verb, selection: Selection) -> None:
-        """As `process.worker_requests` does it: an error is an answer too."""
+        """As `process.worker_requests` does it: an error is an answer too.
+
+        An order whose worker ends before the answer may be carried out by its last commit, so it stays in the books.
+        """
         ledger = self._world.ledger
         ledger.order(worker.name, verb, 1)
         try:
@@ -275,8 +278,7 @@ class Faults:
             self._note(f"{verb} on {worker.name}: {affected}")
         except OSError as error:
             self._note(f"{verb} on {worker.name}: {error}")
-        finally:
-            ledger.order(worker.name, verb, -1)
+        ledger.order(worker.name, verb, -1)
 
     def _dns_fails(self) -> None:
         self._world.dns_fails = True

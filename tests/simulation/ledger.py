@@ -194,15 +194,18 @@ class Ledger:
             if about and not any(one.envelope.reverse_path for one in about):
                 self.fail(f"{copy}: a DSN answers the null reverse path")
         header = content.partition(b"\r\n\r\n")[0]
-        for sent in (*QUEUE_ID.findall(header)[1:2], *DSN_ID.findall(header)):
-            self._relayed(sent.decode(), copy)
+        hops = QUEUE_ID.findall(header)
+        if hops:  # it came by SMTP: a DSN of our own has no trace yet
+            for sent in (*hops[1:2], *DSN_ID.findall(header)):
+                self._relayed(sent.decode(), copy)
         return copy
 
     def _relayed(self, sent: str, copy: Copy) -> None:
         """The copy came from another server of ours, which calls it `sent`."""
-        number = queue_id.read(sent)
+        number, machine = queue_id.read(sent), copy.key[0].rpartition(".")[0]
         for former in self._by_mail.get(copy.mail, ()):
-            if former.key[1] == number and former is not copy:
+            # Two servers may give the same id in the same millisecond.
+            if former.key[1] == number and former.key[0].rpartition(".")[0] != machine:
                 addresses = {one.address for one in copy.envelope.recipients}
                 for one in former.envelope.recipients:
                     former.taken[one.ordinal] += one.address in addresses
