@@ -10,7 +10,8 @@ from bridgehead.core.envelope import Notify
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import parameters, replies
 from bridgehead.smtp.limits import LIMITS
-from bridgehead.smtp.parameters import Checks, decode_xtext, parse_notify, split
+from bridgehead.smtp.parameters import Checks, parse_notify, split
+from tests.core.test_xtext import encoded
 
 MAIL: dict[str, tuple[str, Reply | None]] = {
     "no parameter": ("", None),
@@ -89,23 +90,6 @@ NOTIFY: dict[str, int | None] = {
     "ALWAYS": None,
 }
 
-XTEXT: dict[str, str | None] = {
-    "": "",
-    "plain": "plain",
-    "a+2Bb": "a+b",
-    "+3D": "=",
-    "a=b": "a=b",
-    "+41+42C": "ABC",
-    "+0A": "\n",
-    "+": None,
-    "a+": None,
-    "a+4": None,
-    "a+4g": None,
-    "a+2b": None,
-    "++2B": None,
-    "ü": None,
-}
-
 
 def refusal(text: str, checks: Checks) -> Reply | None:
     """What these parameters are answered, `None`: taken."""
@@ -139,24 +123,9 @@ def test_notify(value: str) -> None:
     assert parse_notify(value) == NOTIFY[value]
 
 
-@pytest.mark.parametrize("text", XTEXT)
-def test_xtext(text: str) -> None:
-    assert decode_xtext(text) == XTEXT[text]
-
-
-def encode_xtext(text: str) -> str:
-    """As RFC 3461 4 says: all but "+", "=" and what is not printable ASCII stands for itself."""
-    return "".join(c if "!" <= c <= "~" and c not in "+=" else f"+{ord(c):02X}" for c in text)
-
-
-@given(st.text(st.characters(max_codepoint=0xFF)))
-def test_xtext_decodes_to_what_was_encoded(text: str) -> None:
-    assert decode_xtext(encode_xtext(text)) == text
-
-
 @given(st.text(st.characters(max_codepoint=0xFF), min_size=1, max_size=20))
 def test_an_envelope_id_is_taken_exactly_where_it_says_printable_ascii(text: str) -> None:
-    assert parameters.is_envelope_id(encode_xtext(text), LIMITS) == (text.isascii() and text.isprintable())
+    assert parameters.is_envelope_id(encoded(text), LIMITS) == (text.isascii() and text.isprintable())
 
 
 @given(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final, assert_never
 
-from bridgehead.core import queue_id, utf8_address
+from bridgehead.core import queue_id, utf8_address, xtext
 from bridgehead.core.address import parse_mailbox
 from bridgehead.core.dsn_text import Action, Report, address_text, explain, fold, host_name, reply_text
 from bridgehead.core.envelope import NULL_PATH, BodyType, Envelope, MessageId, Notify, Recipient
@@ -203,7 +203,7 @@ def _status_fields(reporting: ReportingMta, envelope: Envelope, reports: Sequenc
     """The part for programs: fields of the message, then a group for each recipient (RFC 3464 2.2, 2.3)."""
     lines = [f"Reporting-MTA: dns; {reporting.fqdn}"]
     if envelope.envid:
-        lines.append(f"Original-Envelope-Id: {_one_line(decode_xtext(envelope.envid))}")
+        lines.append(f"Original-Envelope-Id: {_one_line(_decoded(envelope.envid))}")
     lines += [f"Arrival-Date: {date_text(envelope.received_at)}", ""]
     for report in reports:
         lines += [*_recipient_fields(report, is_global=is_global), ""]
@@ -237,7 +237,7 @@ def _original_recipient(original: str, *, is_global: bool) -> str:
     kind, _, address = original.partition(";")
     if kind.lower() == "utf-8":
         return _international(address_text(utf8_address.decode(address)), is_global=is_global)
-    return f"{_one_line(kind)}; {_one_line(decode_xtext(address))}"
+    return f"{_one_line(kind)}; {_one_line(_decoded(address))}"
 
 
 def _typed(address: str, *, is_global: bool) -> str:
@@ -309,17 +309,9 @@ def _one_line(text: str) -> str:
     return printable(text.replace("\n", "?"), _VALUE_MAX)
 
 
-def decode_xtext(text: str) -> str:
-    """What an xtext says (RFC 3461 4): `"a+2Bb"` is `"a+b"`. What is no xtext stays as it is."""
-    first, *further = text.split("+")
-    return first + "".join(_decode_hex(piece) for piece in further)
-
-
-def _decode_hex(piece: str) -> str:
-    digits = piece[:2]
-    if len(digits) == 2 and all(digit in "0123456789ABCDEF" for digit in digits):
-        return chr(int(digits, 16)) + piece[2:]
-    return "+" + piece
+def _decoded(text: str) -> str:
+    """What an xtext says; what is none stays as it is."""
+    return xtext.decode(text) or text
 
 
 def _report(recipient: Recipient, outcome: Outcome | None, at: float) -> Report | None:

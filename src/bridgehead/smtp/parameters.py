@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from bridgehead.core import xtext
 from bridgehead.core.envelope import BodyType, Notify
 from bridgehead.core.reply import Reply
 from bridgehead.smtp import replies
@@ -20,7 +21,6 @@ Values: TypeAlias = dict[str, str]
 Checks: TypeAlias = Mapping[str, Callable[[str, Limits], bool]]
 """Whether a value is good, by keyword; a keyword that is not there is not offered."""
 
-_HEX: Final = frozenset("0123456789ABCDEF")
 _NOTIFY: Final = {"SUCCESS": Notify.SUCCESS, "FAILURE": Notify.FAILURE, "DELAY": Notify.DELAY}
 _TYPE_CHARACTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-")
 
@@ -49,20 +49,6 @@ def check(values: Values, checks: Checks, limits: Limits) -> Reply | None:
         if not is_good(value, limits):
             return replies.BAD_PARAMETER
     return None
-
-
-def decode_xtext(text: str) -> str | None:
-    """What an xtext says, or `None` where it is none: `"a+2Bb"` is `"a+b"` (RFC 3461 4)."""
-    if not text.isascii():
-        return None
-    first, *encoded = text.split("+")
-    pieces = [first]
-    for part in encoded:
-        if len(part) < 2 or part[0] not in _HEX or part[1] not in _HEX:
-            return None
-        pieces.append(chr(int(part[:2], 16)) + part[2:])
-    # An "=" cannot stand in xtext, but clients send it; it breaks nothing here or further on.
-    return "".join(pieces)
 
 
 def parse_notify(value: str) -> int | None:
@@ -123,7 +109,7 @@ def is_original_recipient(value: str, limits: Limits) -> bool:
 
 
 def _is_printable_xtext(value: str) -> bool:
-    decoded = decode_xtext(value)
+    decoded = xtext.decode(value)
     return decoded is not None and decoded.isascii() and decoded.isprintable()
 
 
