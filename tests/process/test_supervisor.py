@@ -126,6 +126,16 @@ def test_supervisor_keeps_the_old_configuration_when_the_changed_file_has_errors
     wait_subjects(sink, "still serving")
 
 
+def test_supervisor_warns_of_what_a_changed_file_leaves_unclear(server: Bridgehead, sink: Sink) -> None:
+    server.start()
+    before = len(server.events("configuration-warning"))
+    server.configure(f'{smart_host(sink.port)}\n[[accepted_domain]]\ndomain = "contoso.com"\n')
+    assert server.reload() == "reload"
+    *_, warned = server.events("configuration-warning")
+    assert len(server.events("configuration-warning")) > before
+    assert "contoso.com" in str(warned)
+
+
 def test_supervisor_is_not_ready_while_the_disk_has_too_little_room(server: Bridgehead, sink: Sink) -> None:
     console = free_port()
     server.configure(smart_host(sink.port), console=f"127.0.0.1:{console}")

@@ -291,6 +291,8 @@ class Supervisor:
         except MachineError as error:
             self._refuse((str(error),))
             return
+        for issue in loaded.issues:
+            log.warning("%s", issue, extra={"event": "configuration-warning"})
         found = difference(Configuration(self.organization, self.node), loaded.configuration)
         for sentence in found.changes:
             log.info("%s", sentence, extra={"event": "reload-change"})
