@@ -28,6 +28,7 @@ from bridgehead.core.organization import (
 from bridgehead.core.queue_id import QueueIds
 from bridgehead.core.tracking import TrackingEvent
 from bridgehead.inbound.credentials import CredentialCheck
+from bridgehead.inbound.draft_memory import DRAFT_MEMORY_MAX, DraftMemory
 from bridgehead.inbound.listener import Door, InboundServer
 from bridgehead.inbound.reception import ClientNames, InForce, Reception
 from bridgehead.inbound.session_leases import LocalLeases
@@ -133,6 +134,7 @@ async def receiving(
     manual: bool = False,
     names: ClientNames | None = None,
     sessions_max: int = 100,
+    draft_memory_max: int = DRAFT_MEMORY_MAX,
 ) -> AsyncIterator[Receiving]:
     """Run a server; at the end of the block it is drained."""
     spool = SlowSpool(manual=manual)
@@ -156,6 +158,7 @@ async def receiving(
             names=names,
             has_room=lambda: found[0].has_room,
             sessions_max=sessions_max,
+            draft_memory=DraftMemory(draft_memory_max),
         )
         inbound = InboundServer(reception)
         bound = socket.create_server(("127.0.0.1", 0))
@@ -169,6 +172,7 @@ async def receiving(
             credentials.close()
             # uvloop frees a closed connection on the turn after it said so.
             await asyncio.sleep(0.01)
+            assert manual or not reception.draft_memory.held, "what arrived holds no memory any more"
 
 
 class Dialogue:

@@ -208,3 +208,33 @@ async def test_sessions_of_a_virtual_server_that_is_gone_finish() -> None:
         for _ in range(3):
             await client.reply()
         assert (await client.say(b"x: y\r\n."))[:3] == "250"
+
+
+async def test_what_all_sessions_hold_together_is_bounded_and_comes_back() -> None:
+    async with (
+        receiving(draft_memory_max=5_000) as found,
+        dialogue(found.port) as first,
+        dialogue(found.port) as second,
+    ):
+        await first.say(MAIL)
+        while (reply := await first.say(RCPT))[:3] == "250":
+            pass
+        assert reply[:9] == "452 4.3.1"
+        await second.say(MAIL)
+        assert (await second.say(RCPT))[:9] == "452 4.3.1"
+        assert (await first.say(b"RSET"))[:3] == "250"
+        assert (await second.say(RCPT))[:3] == "250"
+        await second.say(b"DATA")
+        assert (await second.say(b"x" * 998 + b"\r\n."))[:3] == "250"
+        assert len(found.messages) == 1
+        assert found.reception.draft_memory.held == 0
+
+
+async def test_content_over_what_all_sessions_may_hold_is_put_off() -> None:
+    async with receiving(draft_memory_max=5_000) as found, dialogue(found.port) as client:
+        for lines, code in ((100, "452 4.3.1"), (10, "250 2.0.0")):
+            await client.say(MAIL)
+            await client.say(RCPT)
+            await client.say(b"DATA")
+            assert (await client.say((b"x" * 78 + b"\r\n") * lines + b"."))[:9] == code
+        assert len(found.messages) == 1

@@ -12,108 +12,45 @@ from hypothesis import strategies as st
 
 from bridgehead.core import queue_id
 from bridgehead.core.address import Mailbox
-from bridgehead.core.client import Client, client_at
-from bridgehead.core.envelope import MessageId
-from bridgehead.core.header import Hop, header_value
+from bridgehead.core.client import Client
+from bridgehead.core.header import header_value
 from bridgehead.core.organization import (
     AddressSpace,
     Connector,
     Delivery,
     MessageLimits,
-    Organization,
     Restrictions,
     SmartHost,
     SmartHostKind,
-    VirtualServer,
 )
 from bridgehead.core.policy import ALL_REFUSED
 from bridgehead.core.reply import Reply
-from bridgehead.core.routing import here_at
 from bridgehead.inbound import refusals
-from bridgehead.inbound.draft import HEADER_MAX, Draft, Origin
-from bridgehead.smtp.event import ContentEnd, MailFrom, RcptTo
+from bridgehead.inbound.draft import HEADER_MAX, Draft
+from bridgehead.inbound.draft_memory import DraftMemory
+from bridgehead.smtp.event import ContentEnd, MailFrom
 from bridgehead.smtp.replies import TOO_LARGE
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, Insert
-from bridgehead.spool.memory import MemoryBodyWriter
-from tests.inbound.receiving import KEY, SlowSpool, organization, without_received
+from tests.inbound.drafting import (
+    HEADER,
+    NOW,
+    NUMBER,
+    USER,
+    NotedSpool,
+    draft,
+    finished,
+    origin,
+    recipient,
+    stored,
+)
+from tests.inbound.receiving import KEY, SlowSpool, organization
 from tests.inbound.saying import changed
-
-NOW = 1_790_000_000.0
-NUMBER = MessageId(1 << 62)
-CLIENT = client_at("198.51.100.7")
-USER = client_at("198.51.100.7", "user")
-HEADER = b"From: a@example.org\r\nDate: now\r\nMessage-ID: <1@x>\r\n"
-
-
-class NotedBody(MemoryBodyWriter):
-    """A body that knows whether it was dropped."""
-
-    is_discarded = False
-
-    def discard(self) -> None:
-        self.is_discarded = True
-        super().discard()
-
-
-class NotedSpool(SlowSpool):
-    """A spool that shows its bodies."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bodies: list[NotedBody] = []
-
-    def new_body(self) -> NotedBody:
-        self.bodies.append(NotedBody())
-        return self.bodies[-1]
-
-
-def origin(
-    client: Client = CLIENT,
-    *,
-    server: VirtualServer | None = None,
-    protocol: str = "ESMTP",
-    configuration: Organization | None = None,
-) -> Origin:
-    found = configuration or organization(virtual_server=server)
-    hop = Hop("mail.contoso.com", protocol, "client.example", client.text)
-    return Origin(found, found.virtual_server(KEY), here_at(found, KEY), client, hop, "trace")
-
-
-def recipient(address: str, notify: int = -1, original: str = "") -> RcptTo:
-    local_part, _, domain = address.partition("@")
-    return RcptTo(Mailbox(address, local_part, domain), notify, original)
-
-
-def draft(
-    where: Origin | None = None, *addresses: str, mail: MailFrom | None = None, spool: SlowSpool | None = None
-) -> Draft:
-    """A message whose content may begin."""
-    found = Draft(where or origin(), mail or MailFrom("a@example.org"))
-    for address in addresses or ("b@contoso.com",):
-        assert found.admit(recipient(address)) is None
-    found.open(spool or SlowSpool(), NUMBER, NOW)
-    return found
-
-
-def finished(found: Draft, *content: bytes, octets_left: int = -1) -> Insert | Reply:
-    for piece in content:
-        found.write(piece)
-    joined = b"".join(content)
-    return found.finish(ContentEnd(len(joined), has_eight_bit=not joined.isascii()), octets_left)
-
-
-def stored(found: Draft, *content: bytes) -> bytes:
-    """What goes into the spool behind the Received line."""
-    insert = finished(found, *content)
-    assert isinstance(insert, Insert)
-    return without_received(insert.body.content or b"")
-
 
 # Recipients
 
 
 def test_recipients_are_counted_from_0_in_order_and_keep_what_they_asked_for() -> None:
-    found = Draft(origin(), MailFrom("a@example.org"))
+    found = Draft(origin(), MailFrom("a@example.org"), DraftMemory())
     assert found.admit(recipient("B@contoso.com", 0, "rfc822;x@y")) is None
     assert found.admit(recipient("c@contoso.com")) is None
     assert [(one.ordinal, one.address, one.notify, one.original) for one in found.recipients] == [
@@ -123,7 +60,7 @@ def test_recipients_are_counted_from_0_in_order_and_keep_what_they_asked_for() -
 
 
 def test_a_refused_recipient_takes_no_number() -> None:
-    found = Draft(origin(), MailFrom("a@example.org"))
+    found = Draft(origin(), MailFrom("a@example.org"), DraftMemory())
     assert found.admit(recipient("b@contoso.com")) is None
     refusal = found.admit(recipient("x@elsewhere.example"))
     assert refusal is not None
@@ -135,12 +72,12 @@ def test_a_refused_recipient_takes_no_number() -> None:
 def test_the_first_recipient_over_the_bound_is_for_later_and_0_is_no_bound() -> None:
     for maximum, expected in ((2, [None, None, refusals.TOO_MANY_RECIPIENTS]), (0, [None, None, None])):
         server = changed(messages=MessageLimits(recipients_max=maximum))
-        found = Draft(origin(server=server), MailFrom("a@example.org"))
+        found = Draft(origin(server=server), MailFrom("a@example.org"), DraftMemory())
         assert [found.admit(recipient("b@contoso.com")) for _ in range(3)] == expected
 
 
 def test_policy_is_not_asked_for_local_accounts() -> None:
-    found = Draft(origin(), MailFrom("root@mail.contoso.com"))
+    found = Draft(origin(), MailFrom("root@mail.contoso.com"), DraftMemory())
     found.add(Mailbox("x@elsewhere.example", "x", "elsewhere.example"), 4)
     found.open(SlowSpool(), NUMBER, NOW)
     insert = finished(found, b"x: y\r\n")
@@ -202,7 +139,7 @@ def test_smtputf8_has_protocols_of_its_own(protocol: str) -> None:
 
 def test_local_submission_stays_local_with_smtputf8() -> None:
     mail = MailFrom("a@example.org", smtputf8=True)
-    found = Draft(origin(Client(None, "", user="root"), protocol="LOCAL"), mail)
+    found = Draft(origin(Client(None, "", user="root"), protocol="LOCAL"), mail, DraftMemory())
     found.add(Mailbox("b@contoso.com", "b", "contoso.com"), -1)
     found.open(SlowSpool(), NUMBER, NOW)
     insert = finished(found, b"x: y\r\n")

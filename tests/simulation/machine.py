@@ -95,6 +95,8 @@ class Machine:
             self.world.ledger.note(f"{worker.name} has ended")
             if strays := self.world.loop.tasks_of(worker.life):
                 self.world.ledger.fail(f"{worker.name} has ended, and its tasks go on: {strays}")
+            if held := worker.draft_memory.held:
+                self.world.ledger.fail(f"{worker.name} has ended, and its drafts hold {held} octets")
             worker.life.is_alive = False
             self.world.ledger.life_ended(worker.life)
             self.world.network.killed(worker.life)

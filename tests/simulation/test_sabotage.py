@@ -221,6 +221,11 @@ def leave_a_task_behind(worker: Worker) -> None:
     _stray = worker.world.loop.create_task(asyncio.sleep(10_000.0))
 
 
+def forget_to_give_back(worker: Worker) -> None:
+    """A message that arrived is counted for ever among those that arrive."""
+    worker.draft_memory.take(1)
+
+
 def spoil_the_content(worker: Worker) -> None:
     """What is read from the disk is not what was written."""
     load = worker.spool.load
@@ -289,6 +294,7 @@ def be_confident(worker: Worker) -> None:
         (answer_250_on_a_full_disk, "before that is durable"),
         (wait_without_an_end, "for more than"),
         (leave_a_task_behind, "its tasks go on"),
+        (forget_to_give_back, "its drafts hold"),
         (spoil_the_content, "another content"),
         (answer_the_null_path, "answers the null reverse path"),
         (be_confident, "counts as delivered, and no peer has it"),

@@ -22,6 +22,7 @@ from bridgehead.core.queue_id import QueueIds
 from bridgehead.core.queue_id import read as read_queue_id
 from bridgehead.core.tracking import Step, TrackingEvent
 from bridgehead.inbound.credentials import CredentialCheck
+from bridgehead.inbound.draft_memory import DraftMemory
 from bridgehead.inbound.listener import Door, InboundServer
 from bridgehead.inbound.reception import InForce, Reception
 from bridgehead.net.tls import ClientContexts, ClientTls
@@ -71,6 +72,7 @@ class Worker:
         self.spool: SimulatedSpool
         self.dispatcher: Dispatcher
         self.inbound: InboundServer
+        self.draft_memory: DraftMemory
         self.operations: Operations
         self.organization: Organization
         self.leases: LeaseClient
@@ -160,6 +162,7 @@ class Worker:
         )
         self.dispatcher = Dispatcher(surroundings, machine.name, machine.organization, machine.keeper.state)
         self.operations = Operations(self.dispatcher, self.spool, machine.clock)
+        self.draft_memory = DraftMemory()
         self.inbound = InboundServer(
             Reception(
                 spool=self.spool,
@@ -171,6 +174,7 @@ class Worker:
                 tasks=tasks,
                 credentials=CredentialCheck(loop.time, CHEAP),
                 leases=self.leases,
+                draft_memory=self.draft_memory,
             )
         )
 

@@ -138,7 +138,7 @@ class Conversation:
         self._refresh()
         refusal = self._sender_refusal(mail)
         if refusal is None:
-            self._draft = Draft(self._origin or self._make_origin(), mail)
+            self._draft = Draft(self._origin or self._make_origin(), mail, self._reception.draft_memory)
             self.engine.accept()
         elif refusal.code == 421 or refusal is refusals.NOT_ALLOWED:
             self.engine.close(refusal)
@@ -202,6 +202,7 @@ class Conversation:
 
     def _committed(self, draft: Draft, insert: Insert, error: Exception | None) -> None:
         """The spool has it, or could not write. The client may be gone by now: the message counts all the same."""
+        draft.discard()
         if error is not None:
             _log.error("cannot store a message", exc_info=error)
             self._answer(refusals.not_stored(error))

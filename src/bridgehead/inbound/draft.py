@@ -34,12 +34,15 @@ from bridgehead.core.policy import ALL_REFUSED, Admission, Admitted, Gate, Refus
 from bridgehead.core.reply import Reply
 from bridgehead.core.routing import Here, MessageProperties
 from bridgehead.inbound import refusals
+from bridgehead.inbound.draft_memory import DraftMemory
 from bridgehead.smtp.event import ContentEnd, MailFrom, RcptTo
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, BodyWriter, Insert, Spool
 
 HEADER_MAX: Final = 64 * 1024
 """Octets of header that are held back to see whether Date and Message-ID are there; longer ones get none."""
 _EMPTY_LINE: Final = b"\r\n"
+RECIPIENT_OCTETS: Final = 300
+"""What a recipient takes in memory, beside its texts."""
 
 NO_ID: Final = MessageId(0)
 """Before the content begins there is no id."""
@@ -66,6 +69,7 @@ class Draft(msgspec.Struct):
 
     origin: Origin
     mail: MailFrom
+    memory: DraftMemory
     recipients: list[Recipient] = []
     message_id: MessageId = NO_ID
     queue_id: str = ""
@@ -79,12 +83,16 @@ class Draft(msgspec.Struct):
     _held: bytes | None = None
     _is_begun: bool = False
     """Some content was written."""
+    _octets: int = 0
+    """Taken from `memory`."""
 
     def admit(self, event: RcptTo) -> Reply | None:
         """Ask policy for a recipient; it is added, or the reply says why not."""
         origin = self.origin
         if 0 < origin.virtual_server.messages.recipients_max <= len(self.recipients):
             return refusals.TOO_MANY_RECIPIENTS
+        if not self._take(RECIPIENT_OCTETS + len(event.mailbox.address) + len(event.original)):
+            return refusals.NO_STORAGE
         message = MessageProperties(self.mail.reverse_path, self.mail.size)
         verdict = origin.gate.admit(event.mailbox, message)
         if isinstance(verdict, Refused):
@@ -110,8 +118,11 @@ class Draft(msgspec.Struct):
         self._body.write(received_line(self._hop(), self.queue_id, date_text(now)))
 
     def write(self, data: bytes) -> None:
-        """Take content. Trouble with the disk is remembered; the rest is then dropped."""
+        """Take content. Trouble with disk or memory is remembered; the rest is then dropped."""
         if self._body is None:
+            return
+        if self._body.size <= BODY_IN_ROW_MAX and not self._take(len(data)):
+            self.run_out()
             return
         try:
             if self._held is not None:
@@ -136,7 +147,10 @@ class Draft(msgspec.Struct):
         self.discard()
 
     def finish(self, end: ContentEnd, octets_left: int) -> Insert | Reply:
-        """Judge the whole message: what to store, or why not. `octets_left` of the session; -1: no limit."""
+        """Judge the whole message: what to store, or why not. `octets_left` of the session; -1: no limit.
+
+        What is to be stored is in memory until the caller calls `discard`.
+        """
         body = self._body
         refusal = end.fault or self.trouble
         if refusal is None and body is not None:
@@ -155,10 +169,19 @@ class Draft(msgspec.Struct):
         return refusal or refusals.OUR_FAULT
 
     def discard(self) -> None:
-        """Forget the body."""
+        """Forget the body, and give back the memory. Needed also when the message was stored."""
         if self._body is not None:
             self._body.discard()
             self._body = None
+        self.memory.give_back(self._octets)
+        self._octets = 0
+
+    def _take(self, octets: int) -> bool:
+        """Whether there is memory for so much."""
+        is_taken = self.memory.take(octets)
+        if is_taken:
+            self._octets += octets
+        return is_taken
 
     def _refusal(self, size: int, head: bytes, octets_left: int) -> Reply | None:
         origin = self.origin

@@ -14,6 +14,7 @@ from bridgehead.core.leases import Limits
 from bridgehead.core.organization import Organization
 from bridgehead.core.tracking import Emit, Step, TrackingEvent
 from bridgehead.inbound.credentials import CredentialCheck
+from bridgehead.inbound.draft_memory import DraftMemory
 from bridgehead.spool.contract import Insert, Spool, StoredMessage
 
 SESSIONS_MAX: Final = 20_000
@@ -72,6 +73,8 @@ class Reception:
     has_room: Callable[[], bool] = lambda: True
     """Whether there is enough free disk for new mail."""
     sessions_max: int = SESSIONS_MAX
+    draft_memory: DraftMemory = field(default_factory=DraftMemory)
+    """What all messages that are still arriving may hold."""
 
     def hand_over(self, insert: Insert, queue_id: str, tls: str = "") -> None:
         """Tell of a message that is durable, and pass it on. Never raises: the next start finds it on the disk."""

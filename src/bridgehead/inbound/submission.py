@@ -246,7 +246,8 @@ class _Connection(asyncio.Protocol):
             sender = _mailbox(sender, server).address
         smtputf8 = not all(text.isascii() for text in (sender, *submission.recipients))
         mail = MailFrom(sender, 0, "8BITMIME", smtputf8, submission.ret, submission.envid)
-        self._draft = Draft(origin, mail, missing_from=_from_line(submission.full_name, sender or own))
+        memory = self._reception.draft_memory
+        self._draft = Draft(origin, mail, memory, missing_from=_from_line(submission.full_name, sender or own))
         for text in submission.recipients:
             self._draft.add(_mailbox(text, server), submission.notify)
         self._draft.open(self._reception.spool, self._reception.next_id(), now)
@@ -279,6 +280,7 @@ class _Connection(asyncio.Protocol):
         self._reception.spool.submit([finished], lambda error: self._committed(draft, finished, error))
 
     def _committed(self, draft: Draft, insert: Insert, error: Exception | None) -> None:
+        draft.discard()
         if error is not None:
             _log.error("cannot store a submission", exc_info=error)
             self._answer(_answer_of(refusals.not_stored(error)))
