@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridgehead.core.reply import Reply
 from bridgehead.inbound.draft_memory import DraftMemory
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, Insert
-from tests.inbound.drafting import HEADER, draft, finished, origin
+from tests.inbound.drafting import HEADER, draft, finished, origin, recipient
 
 
 @given(st.lists(st.integers(0, 60)), st.integers(0, 100))
@@ -63,6 +63,13 @@ def test_a_message_is_counted_until_it_is_stored_and_not_after_it_was_refused() 
     assert kept.memory.held > len(HEADER)
     assert isinstance(finished(refused, HEADER, octets_left=0), Reply)
     assert refused.memory.held == 0
+
+
+def test_a_refused_recipient_counts_for_nothing() -> None:
+    found = draft()
+    before = found.memory.held
+    assert found.admit(recipient("x@elsewhere.example")) is not None
+    assert found.memory.held == before
 
 
 def test_a_recipient_counts_with_its_texts() -> None:

@@ -91,12 +91,12 @@ class Draft(msgspec.Struct):
         origin = self.origin
         if 0 < origin.virtual_server.messages.recipients_max <= len(self.recipients):
             return refusals.TOO_MANY_RECIPIENTS
-        if not self._take(RECIPIENT_OCTETS + len(event.mailbox.address) + len(event.original)):
-            return refusals.NO_STORAGE
         message = MessageProperties(self.mail.reverse_path, self.mail.size)
         verdict = origin.gate.admit(event.mailbox, message)
         if isinstance(verdict, Refused):
             return verdict.reply
+        if not self._take(RECIPIENT_OCTETS + len(event.mailbox.address) + len(event.original)):
+            return refusals.NO_STORAGE
         self.recipients.append(
             Recipient(len(self.recipients), verdict.address, verdict.domain, event.notify, event.original)
         )
