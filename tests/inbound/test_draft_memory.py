@@ -65,6 +65,17 @@ def test_a_message_is_counted_until_it_is_stored_and_not_after_it_was_refused() 
     assert refused.memory.held == 0
 
 
+def test_a_message_without_room_is_counted_until_its_end_with_its_recipients() -> None:
+    found = draft()
+    found.write(HEADER)
+    before = found.memory.held
+    found.run_out()
+    found.write(HEADER)
+    assert found.memory.held == before
+    assert isinstance(finished(found), Reply)
+    assert found.memory.held == 0
+
+
 def test_a_refused_recipient_counts_for_nothing() -> None:
     found = draft()
     before = found.memory.held

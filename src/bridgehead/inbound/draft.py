@@ -142,9 +142,12 @@ class Draft(msgspec.Struct):
         return self._body is not None and self._body.size > BODY_IN_ROW_MAX
 
     def run_out(self) -> None:
-        """There is no room left for this message: forget what arrived, refuse it at its end."""
+        """There is no room left for this message: forget what arrived, refuse it at its end.
+
+        Its recipients stay until then, so all of it stays counted.
+        """
         self.trouble = refusals.NO_STORAGE
-        self.discard()
+        self._drop_body()
 
     def finish(self, end: ContentEnd, octets_left: int) -> Insert | Reply:
         """Judge the whole message: what to store, or why not. `octets_left` of the session; -1: no limit.
@@ -170,11 +173,14 @@ class Draft(msgspec.Struct):
 
     def discard(self) -> None:
         """Forget the body, and give back the memory. Needed also when the message was stored."""
+        self._drop_body()
+        self.memory.give_back(self._octets)
+        self._octets = 0
+
+    def _drop_body(self) -> None:
         if self._body is not None:
             self._body.discard()
             self._body = None
-        self.memory.give_back(self._octets)
-        self._octets = 0
 
     def _take(self, octets: int) -> bool:
         """Whether there is memory for so much."""
