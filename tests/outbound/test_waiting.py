@@ -160,6 +160,15 @@ def test_taking_out_and_bringing_back_each_of_many_goes_through_the_line_a_few_t
     assert [waiting.pop_ready() for _ in range(len(entries) + 1)] == [*entries, None]
 
 
+def test_entries_that_were_taken_out_and_came_back_are_in_a_sample() -> None:
+    waiting = Waiting()
+    for entry in ids(1, 2, 3):
+        waiting.add_ready(entry)
+        waiting.take(entry)
+        waiting.add_ready(entry)
+    assert waiting.sample(10) == [1, 2, 3]
+
+
 def test_an_entry_that_is_put_off_again_and_again_leaves_a_bounded_number_of_copies() -> None:
     waiting, entry = Waiting(), MessageId(1)
     for due in range(10 * COPIES_MAX):

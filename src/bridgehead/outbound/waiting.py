@@ -19,7 +19,7 @@ from bridgehead.outbound.entry import Entry
 _SCATTER: Final = 0x9E3779B1
 """Multiples of it, taken by any small number, follow no pattern that mail would (Knuth's multiplicative hash)."""
 COPIES_MAX: Final = 1000
-"""Copies that do not count are dropped when there are so many, and more than entries that do."""
+"""Copies that do not count are dropped when there are more of them, and more than entries that do."""
 
 
 class Waiting:
@@ -148,8 +148,9 @@ class Waiting:
 
         Mail often comes in a regular pattern, so the places do not. Costs some 10 ns an entry.
         """
+        self.tidy()
         entries = chain(self._ready, self._due, self.unexamined)
-        stretch = max(1, -(-(len(self) + self._gone_count) // max(1, count)))
+        stretch = max(1, -(-len(self) // max(1, count)))
         chosen: list[Entry] = []
         passed = 0
         for turn in range(count):
@@ -159,7 +160,7 @@ class Waiting:
                 break
             passed = place + 1
             chosen.append(entry)
-        return [entry for entry in chosen if entry not in self._gone]
+        return chosen
 
     def first_ready(self) -> Iterator[Entry]:
         """The entry at the head of the line, which is the oldest but for a few that came back to the end."""
