@@ -80,8 +80,10 @@ def test_a_worker_that_starts_while_its_supervisor_is_killed_ends_by_itself(
     sender = Sender(server.port, count=WITHOUT_END)
     sender.start()
     sender.wait_progress(50)
+    kills = [time.monotonic()]
     kill_worker(server, random.Random(SEED))
     time.sleep(seconds)  # the moments of a start
+    kills.append(time.monotonic())
     kill_supervisor(server, random.Random(SEED))
     sender.wait_progress(sender.progress + 50)
-    balance([sink], [sender.abandon()], server.events(), kills=[time.monotonic()]).check()
+    balance([sink], [sender.abandon()], server.events(), kills=kills).check()
