@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.outbound.scripted_server import GoneError, Peer, Script, ScriptedServer, polite
-from tests.peers.connections import Connections
+from tests.peers.connections import Connections, stop_accepting
 
 ADDRESS: Final = "127.0.0.2"
 LINE_BYTES_MAX: Final = 1 << 20
@@ -81,7 +81,7 @@ class BadHosts:
                 await self._listen(name)
         await self._stopped.wait()
         for server in self._servers:
-            server.close()
+            await stop_accepting(server)
         await self._connections.cut()
 
     async def _listen(self, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import dns.flags
@@ -13,6 +13,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+
+from tests.peers.connections import Connections, stop_accepting
 
 SOA = "ns.test. hostmaster.test. 1 3600 600 86400 30"
 
@@ -135,12 +137,13 @@ async def dns_server(
 ) -> AsyncIterator[DnsServer]:
     """Serve these records until the block ends."""
     server = kind(dict(records or {}))
+    connections = Connections()
 
     async def tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        length = int.from_bytes(await reader.readexactly(2), "big")
-        for wire in server.answer(await reader.readexactly(length), "tcp"):
-            writer.write(len(wire).to_bytes(2, "big") + wire)
-        writer.close()
+        with connections.present(writer), suppress(asyncio.IncompleteReadError, asyncio.CancelledError):
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            for wire in server.answer(await reader.readexactly(length), "tcp"):
+                writer.write(len(wire).to_bytes(2, "big") + wire)
 
     listener, transport = await _listening(tcp, address, server)
     server.port = listener.sockets[0].getsockname()[1]
@@ -148,4 +151,5 @@ async def dns_server(
         yield server
     finally:
         transport.close()
-        listener.close()
+        await stop_accepting(listener)
+        await connections.cut()

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from tests.peers.connections import stop_accepting
+
 ADDRESS = "127.0.0.2"
 """Not 127.0.0.1, which may be the server under test itself."""
 
@@ -153,4 +155,4 @@ async def serve(
     try:
         yield server
     finally:
-        listener.close()
+        await stop_accepting(listener)

@@ -48,6 +48,19 @@ class Connections:
         await _turns()
 
 
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close a server so that every connection that it has accepted is there to be cut.
+
+    `close` alone loses those that were accepted within the last turns: asyncio then refuses to make their transport,
+    and leaves the socket open.
+    """
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening)
+    await _turns()
+    server.close()
+
+
 async def _turns() -> None:
     for _ in range(TURNS):
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tests.peers.connections import Connections
+from tests.peers.connections import Connections, stop_accepting
 
 GREETING = b"220 sink.test ESMTP\r\n"
 EXTENSIONS = (b"PIPELINING", b"8BITMIME", b"SMTPUTF8", b"DSN", b"ENHANCEDSTATUSCODES", b"SIZE 0")
@@ -116,7 +116,7 @@ class Sink:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
-        server.close()
+        await stop_accepting(server)
         await connections.cut()
 
 

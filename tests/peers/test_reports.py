@@ -18,6 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.peers.child import wait_until
 from tests.peers.conftest import NewBridgehead
+from tests.peers.connections import stop_accepting
 from tests.peers.sink import Received, Sink
 from tests.peers.wire import Wire
 
@@ -88,7 +89,7 @@ def lmtp(store: Store) -> Iterator[int]:
         loop.set_result((running, stop))
         port.set_result(server.sockets[0].getsockname()[1])
         await stop.wait()
-        server.close()
+        await stop_accepting(server)
         for one in sessions:
             if isinstance(one.transport, asyncio.WriteTransport):
                 one.transport.abort()
