@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from bridgehead.control.control_socket import call
+from bridgehead.spool.adopt import adopt
 from tests.peers.bridgehead import Bridgehead, smart_host
 from tests.peers.child import free_port, greets, wait_until
 from tests.peers.conftest import NewBridgehead
 from tests.peers.sink import Sink
+from tests.spool.disks import CrashDisk, PowerLossError
 
 MESSAGE = "Subject: {subject}\r\n\r\nHello.\r\n"
 
@@ -252,3 +254,23 @@ def test_supervisor_lets_fewer_workers_adopt_the_mail_of_those_that_are_gone(ser
     wait_subjects(sink, *(f"waiting {number}" for number in range(12)))
     assert server.terminate() == 0
     assert {path.name for path in (server.state / "spool").glob("p*.db")} == {"p0.db"}
+
+
+def test_a_takeover_that_was_cut_short_is_completed_though_there_are_as_many_workers_as_before(
+    server: Bridgehead, sink: Sink
+) -> None:
+    server.configure(smart_host(free_port()), workers=3)
+    server.start()
+    for number in range(12):
+        send(server.port, f"waiting {number}")
+    assert server.terminate() == 0
+    inserted = 3  # the step of the disk after which both partitions have what moves
+    with pytest.raises(PowerLossError):
+        list(adopt(server.state, 0, 1, CrashDisk(inserted, after=True)))
+    server.configure(smart_host(sink.port), workers=3)
+    server.start()
+    wait_subjects(sink, *(f"waiting {number}" for number in range(12)))
+    wait_until(lambda: len(server.events("ready")) == 2, "all workers, the one whose partition moved too")
+    assert server.terminate() == 0
+    assert {path.name for path in (server.state / "spool").glob("p*.db")} == {"p0.db", "p1.db", "p2.db"}
+    assert set(sink.counts(b"Subject").values()) == {1}

@@ -11,6 +11,7 @@ from bridgehead.core.organization import Organization
 from bridgehead.outbound.pulse import IDLE_SECONDS, TICK_SECONDS
 from bridgehead.process.link_keeper import LinkKeeper
 from bridgehead.process.messages import Acquire, GiveBack, Granted, Message, Release, Reported
+from bridgehead.spool.takeover import orphans
 from tests.simulation.disk import Disk
 from tests.simulation.network import Host
 from tests.simulation.virtual_loop import Life
@@ -20,6 +21,8 @@ from tests.simulation.world import World
 EPOCH: Final = 1_790_000_000.0
 PIPE_SECONDS: Final = 0.0005
 RESTART_SECONDS: Final = 1.0
+TAKEOVER_SECONDS: Final = 0.02
+"""Within so long partitions are being taken over."""
 NOTICE_SECONDS: Final = TICK_SECONDS + IDLE_SECONDS + 0.1
 """Within so long a worker has looked at its clock."""
 
@@ -44,6 +47,10 @@ class Machine:
         self.is_off = False
         self.wanted = workers
         """How many workers the next start has; the present ones end before."""
+        self.wanted_soon: int | None = None
+        """Second thoughts: how many the start after that has, which comes while partitions are being taken over."""
+        self.moving: dict[int, int] = {}
+        """The marks of partitions that move, and into which; they survive, too."""
         self._forget_keeper()
 
     def clock(self) -> float:
@@ -71,6 +78,9 @@ class Machine:
 
     def _start_worker(self, index: int) -> None:
         if self.is_off or self._is_ending or index >= len(self.workers) or self.workers[index] is not None:
+            return
+        if index in self.moving:  # it would fail, and be started again
+            self.later(RESTART_SECONDS, self._start_worker, index)
             return
         life = Life(f"{self.name}.{index}")
         worker = self.workers[index] = Worker(self, index, life)
@@ -144,12 +154,15 @@ class Machine:
             if worker is not None and worker.is_ready:
                 worker.life.run(worker.drain)
 
-    def resize(self, count: int) -> None:
-        """Stop in order, and start with another number of workers; not before an earlier change is complete."""
-        if self._is_ending or any(disk.rows for disk in self.disks[len(self.workers) :]):
+    def resize(self, count: int, soon: int | None = None) -> None:
+        """Stop in order, and start with another number of workers; with `soon`, all of it again within the start.
+
+        Not before an earlier stop is complete.
+        """
+        if self._is_ending or count == len(self.workers):
             return
         self.world.ledger.note(f"{self.name} shall have {count} workers")
-        self.wanted = count
+        self.wanted, self.wanted_soon = count, soon
         self.drain()
         for index, worker in enumerate(self.workers):
             if worker is not None and not worker.is_ready:
@@ -170,11 +183,13 @@ class Machine:
             self.disks.append(Disk(self.world.random, sync_seconds=self.disks[0].sync_seconds))
         self._forget_keeper()
         self.start()
+        if self.wanted_soon is not None:
+            self.later(self.world.random.random() * TAKEOVER_SECONDS, self.resize, self.wanted_soon)
 
-    def orphans_of(self, index: int) -> list[Disk]:
-        """The partitions without a worker that this one takes over."""
-        count = len(self.workers)
-        return [disk for number, disk in enumerate(self.disks) if number >= count and number % count == index]
+    def orphans_of(self, index: int) -> list[int]:
+        """The partitions that this worker takes over."""
+        existing = [number for number, disk in enumerate(self.disks) if disk.rows]
+        return orphans(index, existing, self.moving, len(self.workers))
 
     # The supervisor's part
 

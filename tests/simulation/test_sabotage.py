@@ -112,6 +112,18 @@ def adopt_nothing(worker: Worker) -> None:
     worker.adopt = idle  # type: ignore[method-assign]  # on purpose
 
 
+class NoMarks(dict[int, int]):
+    """Keeps nothing."""
+
+    def __setitem__(self, key: int, value: int) -> None:
+        """Forget it."""
+
+
+def move_without_a_mark(worker: Worker) -> None:
+    """Where a takeover was cut short, the partition is its own worker's as soon as there is one again."""
+    worker.machine.moving = NoMarks()
+
+
 class Meddling:
     """A dialer between queue and wire that changes what is asked for, or what came of a transaction."""
 
@@ -284,6 +296,7 @@ def be_confident(worker: Worker) -> None:
         (expire_without_an_attempt, "settled without a reason"),
         (adopt_nothing, "nobody adopts"),
         (adopt_without_forgetting, "nobody adopts"),
+        (move_without_a_mark, "before that is durable"),
         (take_one_reply_for_all, "the peer took it, and the outcome is"),
         (be_certain, "the peer took it, and the outcome is"),
         (use_what_was_not_offered, "does not offer"),

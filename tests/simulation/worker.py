@@ -97,8 +97,7 @@ class Worker:
             self.tasks = tasks
             self._build(tasks)
             self.machine.sabotage(self)
-            for orphan in self.machine.orphans_of(self.index):
-                await self.adopt(orphan)
+            await self._take_over()
             latest = 0
             for entry in self.spool.recover():
                 latest = entry.message_id
@@ -118,8 +117,18 @@ class Worker:
                 request.cancel()
             await self.spool.close()
 
+    async def _take_over(self) -> None:
+        """Take over what workers left that are there no more, in the steps of `spool.adopt`."""
+        moving = self.machine.moving
+        for orphan in self.machine.orphans_of(self.index):
+            moving[orphan] = self.index
+            await asyncio.sleep(self.disk.sync_seconds)
+            await self.adopt(self.machine.disks[orphan])
+            moving |= {number: self.index for number, into in moving.items() if into == orphan}
+            moving.pop(orphan, None)
+
     async def adopt(self, orphan: Disk) -> None:
-        """Take over what a worker left that is there no more, in the steps of `spool.adopt`."""
+        """Move all that another partition has into the own one."""
         while orphan.rows:
             ids = sorted(orphan.rows)[:ADOPTED_AT_ONCE]
             while self.disk.is_full:  # noqa: ASYNC110  what is waited for has no event

@@ -39,6 +39,11 @@ class CrashDisk(Disk):
         self.synced_files.add(identity(path))
         self._after()
 
+    def write_line(self, path: Path, line: str) -> None:
+        self._before()
+        super().write_line(path, line)
+        self._after()
+
     def sync_folder(self, path: Path) -> None:
         self._before()
         Disk.sync_file(self, path)

@@ -16,7 +16,6 @@ from bridgehead.control.log import set_up
 from bridgehead.core.error import MachineError
 from bridgehead.process import state_directory
 from bridgehead.process.supervisor import Start, Supervisor
-from bridgehead.spool.partition import partitions
 
 log: Final = logging.getLogger(__name__)
 
@@ -51,8 +50,7 @@ def serve(config: Path | None, *, json_logs: bool = False) -> int:
 def _supervise(configuration: Configuration, load_again: Callable[[], Loaded], logs: str) -> int:
     node = configuration.node
     count = node.workers or os.cpu_count() or 1
-    orphans = tuple(number for number in partitions(Path(node.state_dir)) if number >= count)
-    supervisor = Supervisor(Start(configuration, load_again, count, logs, orphans))
+    supervisor = Supervisor(Start(configuration, load_again, count, logs))
     try:
         supervisor.bind()
     except MachineError as error:

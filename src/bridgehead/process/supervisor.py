@@ -72,8 +72,6 @@ class Start:
     workers: int
     logs: str = "auto"
     """`"json"`, or `"auto"`: JSON where standard error is no terminal."""
-    orphans: tuple[int, ...] = ()
-    """Partitions without a worker of their own: what is left of a larger `workers`."""
 
 
 class Supervisor:
@@ -166,10 +164,8 @@ class Supervisor:
                 tasks.create_task(keep(f"worker {index}", partial(self._run_worker, index), self._stopping))
 
     async def _run_worker(self, index: int) -> int:
-        orphans = [str(orphan) for orphan in self._start.orphans if orphan % self._count == index]
-        identity = Identity(
-            "bridgehead.process.worker_main", (str(index), self._start.logs, *orphans), self.node.user
-        )
+        arguments = (str(index), str(self._count), self._start.logs)
+        identity = Identity("bridgehead.process.worker_main", arguments, self.node.user)
         try:
             self._sockets.wake(index)
         except MachineError as error:

@@ -1,6 +1,6 @@
 """A worker process: takes its organization from the supervisor, then receives and sends mail until told to drain.
 
-Started by the supervisor as `python -m bridgehead.process.worker_main PIPE LANE INDEX json|auto [ORPHAN...]`.
+Started by the supervisor as `python -m bridgehead.process.worker_main PIPE LANE INDEX WORKERS json|auto`.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ class Arguments:
     pipe: int
     lane: int
     index: int
+    workers: int
+    """How many there are."""
     json_logs: bool | None
-    orphans: tuple[int, ...]
 
 
 async def run(arguments: Arguments) -> None:
@@ -102,8 +103,7 @@ class Ends:
 async def _live(arguments: Arguments, configure: Configure, ends: Ends) -> None:
     """From the first organization to the end of the drain."""
     node, organization = _unpack(configure)
-    for orphan in arguments.orphans:
-        count = adopt(Path(node.state_dir), arguments.index, orphan)
+    for orphan, count in adopt(Path(node.state_dir), arguments.index, arguments.workers):
         log.info("adopted %d messages of partition %d", count, orphan, extra={"event": "adopted"})
     async with asyncio.TaskGroup() as tasks:
         worker = Worker(Assignment(arguments.index, node, organization, arguments.json_logs), ends.pipe.send, tasks)
@@ -161,9 +161,9 @@ def _work_in_batches() -> None:
 
 def main() -> None:
     """Entry of the process."""
-    pipe, lane, index, logs, *orphans = sys.argv[1:]
+    pipe, lane, index, workers, logs = sys.argv[1:]
     json_logs = True if logs == "json" else None
-    arguments = Arguments(int(pipe), int(lane), int(index), json_logs, tuple(map(int, orphans)))
+    arguments = Arguments(int(pipe), int(lane), int(index), int(workers), json_logs)
     set_up(json=json_logs)
     os.umask(UMASK)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):

@@ -1,36 +1,50 @@
 """Taking over the partition of a worker that is gone, when the number of workers shrank.
 
-For each batch of messages: a second name for the body files in the own folder, fsync of that folder, the rows
-inserted durably into the own partition, then deleted from the other one, then the first names of the files. Ids are
-unique, so what is there already is left alone: after a crash at any point the act is simply done again, and nothing
-is lost or doubled.
+First the mark that the partition moves, and into which (`takeover`). Then, for each batch of messages: a second name
+for the body files in the own folder, fsync of that folder, the rows inserted durably into the own partition, then
+deleted from the other one, then the first names of the files. Ids are unique, so what is there already is left alone:
+after a crash at any point the act is simply done again, by the same worker, and nothing is lost or doubled.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from bridgehead.spool.disk import Disk, is_damage
-from bridgehead.spool.partition import Partition
+from bridgehead.spool.partition import Partition, partition_path, partitions
 from bridgehead.spool.schema import DamagedError, open_entry
+from bridgehead.spool.takeover import TakeoverMark, marks, orphans
 
 _BATCH: Final = 200
 
 
-def adopt(state_dir: Path, own: int, orphan: int, disk: Disk | None = None) -> int:
-    """Move all messages of partition `orphan` into `own`; returns how many. Call before `own` is opened as a spool.
+def adopt(state_dir: Path, own: int, workers: int, disk: Disk | None = None) -> Iterator[tuple[int, int]]:
+    """Move all messages of the partitions that are `own`'s to take over, where so many workers run.
 
-    `MachineError` if either partition is in use. Waits for the disk.
+    Yields each such partition when it is empty and gone, and how many messages it had. Call before `own` is opened as
+    a spool. `MachineError` if one of them is in use, `OSError` or `sqlite3.Error` where the disk refuses; what has
+    moved by then has. Waits for the disk.
     """
+    disk = disk or Disk()
     target = Partition(state_dir, own)
+    folder = target.path.parent
     try:
-        source = Partition(state_dir, orphan)
-        try:
-            return _Adoption(target, source, disk or Disk()).run()
-        finally:
-            source.release()
+        for orphan in orphans(own, partitions(state_dir), marks(folder), workers):
+            source = Partition(state_dir, orphan)
+            mark = TakeoverMark(source.path)
+            try:
+                mark.write(own, disk)
+                moved = _Adoption(target, source, disk).run()
+                for number, into in marks(folder).items():
+                    if into == orphan:  # what it had of them has moved on
+                        TakeoverMark(partition_path(state_dir, number)).write(own, disk)
+                mark.clear(disk)
+            finally:
+                source.release()
+            yield orphan, moved
     finally:
         target.release()
 

@@ -79,6 +79,18 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def write_line(self, path: Path, line: str) -> None:
+        """Replace a file of one short line by one as long, durably: less than a sector, so it is all or nothing."""
+        is_new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, f"{line}\n".encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            self.sync_folder(path.parent)
+
     def sync_folder(self, path: Path) -> None:
         """Wait until the names in a folder are on the disk."""
         self.sync_file(path)

@@ -8,7 +8,6 @@ It stays when its partition is adopted, like the lock: the partition may come ba
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Final
 
@@ -36,14 +35,6 @@ class IdMark:
     def write(self, message_id: MessageId) -> None:
         """Make a mark durable: an fsync, once a minute at most. Where the disk refuses, mail goes on without it."""
         try:
-            is_new = not self._path.exists()
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                os.write(descriptor, f"{queue_id.write(message_id)}\n".encode())  # less than a sector: all or nothing
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            if is_new:
-                Disk().sync_folder(self._path.parent)
+            Disk().write_line(self._path, queue_id.write(message_id))
         except OSError as error:
             log.warning("queue ids may repeat if the clock is set back: %s cannot be written (%s)", self._path, error)

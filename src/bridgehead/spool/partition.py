@@ -4,6 +4,7 @@ state_dir/spool/p0.db       messages and the states of recipients (`schema`)
 state_dir/spool/p0.bodies/  bodies too large for a row (`body_files`)
 state_dir/spool/p0.lock     locked while a process owns the partition
 state_dir/spool/p0.ids      the highest queue id that may have been given (`id_mark`)
+state_dir/spool/p3.into     into which partition it moves, where its worker is gone (`takeover`)
 state_dir/spool/p0.suspect  exists when damage was met in use: the next start salvages
 state_dir/damaged/          what was set aside (`quarantine`)
 """
@@ -149,7 +150,7 @@ def partition_path(state_dir: Path, number: int) -> Path:
 
 
 def partitions(state_dir: Path) -> list[int]:
-    """Numbers of the partitions that exist, in order. Those at or above the number of workers are to be adopted."""
+    """Numbers of the partitions that exist, in order."""
     folder = state_dir / "spool"
     if not folder.is_dir():
         return []

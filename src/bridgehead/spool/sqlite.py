@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import assert_never
 
 from bridgehead.core.envelope import MessageId
+from bridgehead.core.error import MachineError
 from bridgehead.spool.body_files import BodyFiles, PendingBody, checksum_of
 from bridgehead.spool.contract import (
     Change,
@@ -40,6 +41,7 @@ from bridgehead.spool.schema import (
     seal,
     stored_entry,
 )
+from bridgehead.spool.takeover import TakeoverMark
 from bridgehead.spool.writer import Place, Results, Submission, Writer
 
 _INSERT = Act.INSERT.value
@@ -57,7 +59,9 @@ class SqliteSpool:
         disk: Disk | None = None,
         lost: Callable[[SpoolLostError], None] = lambda _: None,
     ) -> None:
-        """Open the partition, or create it. `MachineError` if another process owns it, or the folder is not ours.
+        """Open the partition, or create it.
+
+        `MachineError` if another process owns it or takes it over, or the folder is not ours.
 
         `lost` is called once if nothing becomes durable any more, after the `done` of everything that waited.
         """
@@ -315,6 +319,9 @@ class SqliteSpool:
 
     def _connect(self) -> sqlite3.Connection:
         try:
+            into = TakeoverMark(self._partition.path).read()
+            if into is not None:
+                raise MachineError(f"{self._partition.path} moves into p{into}.db, and can be used when that is done")
             return self._partition.connect()
         except BaseException:
             self._partition.release()
