@@ -81,15 +81,13 @@ class Disk:
 
     def write_line(self, path: Path, line: str) -> None:
         """Replace a file of one short line by one as long, durably: less than a sector, so it is all or nothing."""
-        is_new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, f"{line}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if is_new:
-            self.sync_folder(path.parent)
+        self.sync_folder(path.parent)  # its name may be there, and not durable, since a process that was killed
 
     def sync_folder(self, path: Path) -> None:
         """Wait until the names in a folder are on the disk."""
