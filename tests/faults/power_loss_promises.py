@@ -104,12 +104,12 @@ def events_before(entries: Sequence[Entry], number: int) -> str:
     return f"event {number}; the last events were\n{events}"
 
 
-async def found_in(state_dir: Path, damaged: int = 0) -> Messages:
+async def found_in(state_dir: Path, damaged: int = 0, partition: int = 0) -> Messages:
     """All messages of a spool as a start finds them; the spool must be whole, and take another message.
 
     `damaged`: how much may have been set aside, at this start and before.
     """
-    spool = SqliteSpool(state_dir, 0)
+    spool = SqliteSpool(state_dir, partition)
     found: dict[int, tuple[int, Mapping[int, int]]] = {}
     large = 0
     for entry in list(spool.recover()):
@@ -123,7 +123,7 @@ async def found_in(state_dir: Path, damaged: int = 0) -> Messages:
     await spool.close()
     assert spool.statistics().damaged <= damaged
     assert damaged or not (state_dir / "damaged").exists()
-    assert len(list((state_dir / "spool" / "p0.bodies").iterdir())) == large
+    assert len(list((state_dir / "spool" / f"p{partition}.bodies").iterdir())) == large
     return found
 
 

@@ -192,7 +192,7 @@ async def recover(folder: Path, _seed: int) -> None:
 
 async def adopt_other(folder: Path, _seed: int) -> None:
     """Partition 0 takes over partition 1."""
-    assert list(adopt(folder / "state", 0, 1)) == [(1, 12)]
+    assert adopt(folder / "state", 0, 1) == {1: 12}
 
 
 class HardLife(Life):

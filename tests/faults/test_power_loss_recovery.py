@@ -55,14 +55,17 @@ async def test_power_loss_while_a_partition_is_adopted_loses_and_doubles_nothing
     await prepare(root, 0, 5)
     await prepare(root, 1, 12)
     start = tree_of(root)
-    assert list(adopt(root / "state", 0, 1)) == [(1, 12)]
+    assert adopt(root / "state", 0, 1) == {1: 12}
     expected = await found_in(root / "state")
     assert len(expected) == 17, "and the files of both"
 
     async def look(state_dir: Path) -> Messages:
-        for _ in adopt(state_dir, 0, 1):
-            pass
-        return await found_in(state_dir)
+        """What two workers find, each of what is its own, where partition 1 has its worker again."""
+        adopt(state_dir, 0, 2)
+        adopt(state_dir, 1, 2)
+        found, others = await found_in(state_dir), await found_in(state_dir, partition=1)
+        assert not found.keys() & others.keys()
+        return {**found, **others}
 
     assert await lose_again(layer, folder, start, "adopt", look) == [expected]
 

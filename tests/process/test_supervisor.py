@@ -266,7 +266,7 @@ def test_a_takeover_that_was_cut_short_is_completed_though_there_are_as_many_wor
     assert server.terminate() == 0
     inserted = 3  # the step of the disk after which both partitions have what moves
     with pytest.raises(PowerLossError):
-        list(adopt(server.state, 0, 1, CrashDisk(inserted, after=True)))
+        adopt(server.state, 0, 1, CrashDisk(inserted, after=True))
     server.configure(smart_host(sink.port), workers=3)
     server.start()
     wait_subjects(sink, *(f"waiting {number}" for number in range(12)))

@@ -172,8 +172,8 @@ class Faults:
     def _number_of_workers_changes(self) -> None:
         machine = self._random.choice(self._machines)
         self._count("number of workers changes")
-        count = self._random.choice([count for count in (1, 2, 3) if count != len(machine.workers)])
-        machine.resize(count, self._random.choice((None, None, 1, 2, 3)))
+        count = self._random.choice([count for count in (1, 2, 3, 4) if count != len(machine.workers)])
+        machine.resize(count, self._random.choice((None, None, None, 1, 2, 3, 4)))
 
     def _sink_lacks_extensions(self) -> None:
         name, sink, _ = self._sink()

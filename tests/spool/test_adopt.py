@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +20,10 @@ from bridgehead.core.error import MachineError
 from bridgehead.spool import adopt as adoption
 from bridgehead.spool.adopt import adopt
 from bridgehead.spool.contract import BODY_IN_ROW_MAX, Insert, Remove, StoredEntry, Update
+from bridgehead.spool.disk import Disk
 from bridgehead.spool.partition import partitions
 from bridgehead.spool.sqlite import SqliteSpool
+from bridgehead.spool.takeover import marks
 from tests.spool.contract import FROZEN, RETRYING, committed, content_of, envelope, insert, loaded
 from tests.spool.disks import CrashDisk, PowerLossError
 
@@ -80,7 +83,7 @@ def rows(state_dir: Path, partition: int) -> set[int]:
 async def test_all_messages_move_and_the_orphan_is_gone(tmp_path: Path) -> None:
     expected = await fill(tmp_path)
     assert partitions(tmp_path) == [0, 3]
-    assert list(adopt(tmp_path, 0, 1)) == [(3, len(MESSAGES))]
+    assert adopt(tmp_path, 0, 1) == {3: len(MESSAGES)}
     assert partitions(tmp_path) == [0]
     assert await entries(tmp_path, 0) == expected
     assert len(list((tmp_path / "spool" / "p0.bodies").iterdir())) == 2
@@ -90,7 +93,7 @@ async def test_all_messages_move_and_the_orphan_is_gone(tmp_path: Path) -> None:
 
 async def test_the_number_can_be_used_again(tmp_path: Path) -> None:
     await fill(tmp_path)
-    list(adopt(tmp_path, 0, 1))
+    adopt(tmp_path, 0, 1)
     assert await entries(tmp_path, 3) == []
 
 
@@ -98,9 +101,9 @@ async def test_a_partition_in_use_is_not_adopted(tmp_path: Path) -> None:
     await fill(tmp_path)
     alive = SqliteSpool(tmp_path, 3)
     with pytest.raises(MachineError, match="in use"):
-        list(adopt(tmp_path, 0, 1))
+        adopt(tmp_path, 0, 1)
     await alive.close()
-    list(adopt(tmp_path, 0, 1))
+    adopt(tmp_path, 0, 1)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -115,14 +118,14 @@ async def test_adoption_interrupted_at_any_step_is_completed_by_the_next(
         bodies = state_dir / "spool" / "p0.bodies"
         disk = CrashDisk(crash_at, after=after)
         try:
-            list(adopt(state_dir, 0, 1, disk))
+            adopt(state_dir, 0, 1, disk)
             is_finished = True
         except PowerLossError:
             is_finished = False
             for path in set(bodies.iterdir()) - disk.synced_names:
                 path.unlink()
             (state_dir / "spool" / "p3.bodies").mkdir(exist_ok=True)
-            list(adopt(state_dir, 0, 1))
+            adopt(state_dir, 0, 1)
         assert await entries(state_dir, 0) == expected
         assert 3 not in partitions(state_dir)
         if is_finished:
@@ -135,14 +138,57 @@ async def test_a_partition_that_moves_is_nobody_elses_until_all_has_moved(tmp_pa
     """As where a server is killed within it, and started with as many workers as before."""
     expected = await fill(tmp_path)
     with pytest.raises(PowerLossError):
-        list(adopt(tmp_path, 0, 1, CrashDisk(STEPS_TO_BOTH, after=True)))
+        adopt(tmp_path, 0, 1, CrashDisk(STEPS_TO_BOTH, after=True))
     assert rows(tmp_path, 0) & rows(tmp_path, 3) == set(MESSAGES), "both have them"
-    assert list(adopt(tmp_path, 3, 4)) == []
+    assert adopt(tmp_path, 3, 4) == {}
     with pytest.raises(MachineError, match=r"p3\.db moves into p0\.db"):
         SqliteSpool(tmp_path, 3)
-    assert list(adopt(tmp_path, 0, 4)) == [(3, len(MESSAGES))]
+    assert adopt(tmp_path, 0, 4) == {3: len(MESSAGES)}
     assert await entries(tmp_path, 0) == expected
     assert await entries(tmp_path, 3) == []
+
+
+async def test_a_worker_takes_over_nothing_that_has_become_anothers_meanwhile(tmp_path: Path) -> None:
+    """One is at it for minutes; another one begins with what is its own, and ends within it."""
+    await fill_each(tmp_path)
+    with pytest.raises(PowerLossError):
+        adopt(tmp_path, 0, 1, CrashDisk(3, after=True))
+    assert marks(tmp_path) == {1: 0}
+
+    def other() -> None:
+        with pytest.raises(PowerLossError):
+            adopt(tmp_path, 1, 2, CrashDisk(3, after=True))
+
+    assert adopt(tmp_path, 0, 2, Interposed("p2.into", other)) == {1: 4, 2: 4}
+    assert marks(tmp_path) == {3: 1}
+    assert adopt(tmp_path, 1, 2) == {3: 4}
+    assert (rows(tmp_path, 0), rows(tmp_path, 1)) == (set(range(1, 13)), set(range(13, 17)))
+
+
+async def test_a_worker_that_is_left_over_takes_nothing_from_those_of_the_next_server(tmp_path: Path) -> None:
+    """A killed supervisor's worker, alone of its kind, goes on until it notices."""
+    await fill_each(tmp_path)
+
+    def next_server() -> None:
+        with pytest.raises(PowerLossError):
+            adopt(tmp_path, 1, 2, CrashDisk(3, after=True))
+
+    assert adopt(tmp_path, 0, 1, Interposed("p2.into", next_server)) == {1: 4, 2: 4}
+    assert marks(tmp_path) == {3: 1}
+    assert adopt(tmp_path, 0, 2) == {}
+    assert adopt(tmp_path, 1, 2) == {3: 4}
+    assert (rows(tmp_path, 0), rows(tmp_path, 1)) == (set(range(1, 13)), set(range(13, 17)))
+
+
+async def test_a_partition_that_cannot_be_opened_is_not_marked(tmp_path: Path) -> None:
+    """As many workers as before leave it to its own, and the others send their mail."""
+    await fill(tmp_path)
+    path = tmp_path / "spool" / "p3.db"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(MachineError, match="cannot open"):
+        adopt(tmp_path, 0, 1)
+    assert adopt(tmp_path, 0, 4) == {}
 
 
 @given(st.lists(START, min_size=1, max_size=4), START)
@@ -166,6 +212,19 @@ def test_each_message_is_sent_once_however_often_a_server_is_killed_and_its_work
         assert partitions(state_dir) == list(range(last[0]))
 
 
+class Interposed(Disk):
+    """Has somebody else act before a mark is written."""
+
+    def __init__(self, name: str, act: Callable[[], None]) -> None:
+        self._name = name
+        self._act = act
+
+    def write_line(self, path: Path, line: str) -> None:
+        if path.name == self._name:
+            self._act()
+        super().write_line(path, line)
+
+
 async def fill_each(state_dir: Path) -> None:
     """Four messages in each partition."""
     for number in range(PARTITIONS):
@@ -177,7 +236,7 @@ async def fill_each(state_dir: Path) -> None:
 async def live(state_dir: Path, own: int, workers: int, crash_at: int, sent: Counter[int]) -> None:
     """A worker's life: to its death at that step of a takeover, or till it has sent everything."""
     try:
-        list(adopt(state_dir, own, workers, CrashDisk(crash_at, after=True)))
+        adopt(state_dir, own, workers, CrashDisk(crash_at, after=True))
         spool = SqliteSpool(state_dir, own)
     except (PowerLossError, MachineError):
         return
@@ -193,7 +252,7 @@ async def test_a_damaged_message_of_an_orphan_moves_as_it_is_and_is_set_aside_th
     with connection:
         connection.execute("UPDATE message SET entry = x'00' WHERE id = 4")
     connection.close()
-    list(adopt(tmp_path, 0, 1))
+    adopt(tmp_path, 0, 1)
     spool = SqliteSpool(tmp_path, 0)
     assert list(spool.recover()) == [entry for entry in expected if entry.message_id != 4]
     assert spool.statistics().damaged == 1
@@ -210,7 +269,7 @@ async def test_a_damaged_orphan_is_salvaged_first(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[100 * 4096 : 101 * 4096] = b"\xff" * 4096
     path.write_bytes(content)
-    ((_, moved),) = adopt(tmp_path, 0, 1)
+    moved = adopt(tmp_path, 0, 1)[1]
     assert 280 < moved < 300
     spool = SqliteSpool(tmp_path, 0)
     assert len(list(spool.recover())) == moved

@@ -103,8 +103,7 @@ class Ends:
 async def _live(arguments: Arguments, configure: Configure, ends: Ends) -> None:
     """From the first organization to the end of the drain."""
     node, organization = _unpack(configure)
-    for orphan, count in adopt(Path(node.state_dir), arguments.index, arguments.workers):
-        log.info("adopted %d messages of partition %d", count, orphan, extra={"event": "adopted"})
+    adopt(Path(node.state_dir), arguments.index, arguments.workers)
     async with asyncio.TaskGroup() as tasks:
         worker = Worker(Assignment(arguments.index, node, organization, arguments.json_logs), ends.pipe.send, tasks)
         await worker.start()

@@ -8,8 +8,8 @@ after a crash at any point the act is simply done again, by the same worker, and
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,42 +18,42 @@ from bridgehead.spool.partition import Partition, partition_path, partitions
 from bridgehead.spool.schema import DamagedError, open_entry
 from bridgehead.spool.takeover import TakeoverMark, marks, orphans
 
+log: Final = logging.getLogger(__name__)
+
 _BATCH: Final = 200
+_ADOPTED: Final = {"event": "adopted"}
 
 
-def adopt(state_dir: Path, own: int, workers: int, disk: Disk | None = None) -> Iterator[tuple[int, int]]:
+def adopt(state_dir: Path, own: int, workers: int, disk: Disk | None = None) -> dict[int, int]:
     """Move all messages of the partitions that are `own`'s to take over, where so many workers run.
 
-    Yields each such partition when it is empty and gone, and how many messages it had. Call before `own` is opened as
-    a spool. `MachineError` if one of them is in use, `OSError` or `sqlite3.Error` where the disk refuses; what has
-    moved by then has. Waits for the disk.
+    Returns how many messages each such partition had; it is gone then. Call before `own` is opened as a spool.
+    `MachineError` if one of them is in use or cannot be opened, `OSError` or `sqlite3.Error` where the disk refuses;
+    what has moved by then has. Waits for the disk.
     """
-    disk = disk or Disk()
+    moved: dict[int, int] = {}
     target = Partition(state_dir, own)
-    folder = target.path.parent
     try:
-        for orphan in orphans(own, partitions(state_dir), marks(folder), workers):
+        for orphan in orphans(own, partitions(state_dir), marks(state_dir), workers):
             source = Partition(state_dir, orphan)
-            mark = TakeoverMark(source.path)
             try:
-                mark.write(own, disk)
-                moved = _Adoption(target, source, disk).run()
-                for number, into in marks(folder).items():
-                    if into == orphan:  # what it had of them has moved on
-                        TakeoverMark(partition_path(state_dir, number)).write(own, disk)
-                mark.clear(disk)
+                # A worker of a server that was killed may be at this still, and find what is another's by now.
+                if TakeoverMark(source.path).read() in {None, own}:
+                    moved[orphan] = _Adoption(state_dir, target, source, disk or Disk()).run()
+                    log.info("adopted %d messages of partition %d", moved[orphan], orphan, extra=_ADOPTED)
             finally:
                 source.release()
-            yield orphan, moved
     finally:
         target.release()
+    return moved
 
 
 class _Adoption:
     """One adoption while it runs."""
 
-    def __init__(self, target: Partition, source: Partition, disk: Disk) -> None:
-        self._target, self._source, self._disk = target, source, disk
+    def __init__(self, state_dir: Path, target: Partition, source: Partition, disk: Disk) -> None:
+        self._state_dir, self._target, self._source, self._disk = state_dir, target, source, disk
+        self._mark = TakeoverMark(source.path)
         self._moved = 0
         self._has_damage = False
         """An entry could not be read, so its body's file may be among those that seem to belong to nobody."""
@@ -63,6 +63,7 @@ class _Adoption:
         try:
             from_ = self._source.connect()
             try:
+                self._mark.write(self._target.number, self._disk)
                 self._move_all(into, from_)
             except sqlite3.DatabaseError as error:
                 if not is_damage(error):
@@ -74,6 +75,8 @@ class _Adoption:
         finally:
             into.close()
         self._remove_source()
+        self._redirect()
+        self._mark.clear(self._disk)
         return self._moved
 
     def _move_again(self, into: sqlite3.Connection, from_: sqlite3.Connection) -> None:
@@ -134,6 +137,15 @@ class _Adoption:
         from_.execute("DELETE FROM message WHERE id BETWEEN ? AND ?", bounds)
         from_.execute("DELETE FROM recipient_state WHERE message BETWEEN ? AND ?", bounds)
         self._disk.write(from_, "COMMIT")
+
+    def _redirect(self) -> None:
+        """What moves into the source goes on into the target: there it is, as far as it had moved.
+
+        Before the source may be used again, as somebody else would then go on with it.
+        """
+        for number, into in marks(self._state_dir).items():
+            if into == self._source.number:
+                TakeoverMark(partition_path(self._state_dir, number)).write(self._target.number, self._disk)
 
     def _remove_source(self) -> None:
         """Everything has moved. The lock's file stays, as locks are taken on it."""

@@ -33,7 +33,7 @@ class IdMark:
             return MessageId(0)
 
     def write(self, message_id: MessageId) -> None:
-        """Make a mark durable: an fsync, once a minute at most. Where the disk refuses, mail goes on without it."""
+        """Make a mark durable: two syncs, once a minute at most. Where the disk refuses, mail goes on without it."""
         try:
             Disk().write_line(self._path, queue_id.write(message_id))
         except OSError as error:

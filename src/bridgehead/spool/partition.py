@@ -33,6 +33,7 @@ class Partition:
 
     def __init__(self, state_dir: Path, number: int) -> None:
         """Lock it, creating its folders. `MachineError` if another process owns it or the folder is not ours."""
+        self.number = number
         self.path = partition_path(state_dir, number)
         self.bodies = self.path.with_suffix(".bodies")
         self.quarantine = Quarantine(state_dir / "damaged")

@@ -23,7 +23,10 @@ class ReadOnlySpool:
         self.damaged = 0
 
     def entries(self) -> Iterator[StoredEntry]:
-        """Every message, partition by partition, in order of arrival within each."""
+        """Every message, partition by partition, in order of arrival within each.
+
+        Some 200 may come twice where a takeover was cut short and no server has run since.
+        """
         for number in partitions(self._state_dir):
             try:
                 with closing(connect_reader(partition_path(self._state_dir, number))) as connection:

@@ -29,11 +29,12 @@ class TakeoverMark:
     def read(self) -> int | None:
         """Number of the partition that this one moves into, a lower one; `None`: it does not move.
 
-        A mark that says nothing was cut off while it was written: no message had moved.
+        A mark that says nothing was cut off while it was written: no message had moved. `OSError` where the disk does
+        not say: then nobody may have the partition.
         """
         try:
             into = int(self._path.read_text(encoding="ascii"))
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return None
         return into if 0 <= into < self._number else None
 
@@ -46,8 +47,9 @@ class TakeoverMark:
         disk.unlink(self._path)
 
 
-def marks(folder: Path) -> dict[int, int]:
-    """Which partitions in state_dir/spool move, and into which."""
+def marks(state_dir: Path) -> dict[int, int]:
+    """Which partitions move, and into which."""
+    folder = state_dir / "spool"
     numbers = [int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     found = {number: TakeoverMark(folder / f"p{number}.db").read() for number in numbers}
     return {number: into for number, into in found.items() if into is not None}
@@ -57,13 +59,16 @@ def orphans(own: int, existing: Iterable[int], moving: Mapping[int, int], worker
     """The partitions that worker `own` takes over, in the order to do it, where so many workers run.
 
     `existing` are the partitions with messages, `moving` those that are marked. What moves into a partition that is
-    an orphan itself comes after it, to the same worker.
+    an orphan itself comes after it, to the same worker. Whose own partition moves takes over nothing before that is
+    done. So a partition has the same worker whatever others do meanwhile.
     """
+    if own in moving:
+        return []
     taken = []
     for number in sorted({*existing, *moving}):
         last = number
-        while (into := moving.get(last, last if last < workers else last % workers)) < last:
-            last = into
-        if last == own and number != own:
+        while last in moving:
+            last = moving[last]
+        if last % workers == own and number != own:
             taken.append(number)
     return taken
