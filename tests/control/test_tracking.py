@@ -18,6 +18,7 @@ from bridgehead.control.tracking import FILE_OCTETS_AT_ONCE, EventSink, SinkSett
 from bridgehead.control.tracking_store import store_path
 from bridgehead.core import queue_id
 from bridgehead.core.tracking import Step, TrackingEvent
+from tests.peers.child import wait_until
 
 NOW = 1_790_000_000.0
 QUEUE_IDS = [queue_id.write((int(NOW * 1000) << 21) + (number << 8)) for number in range(1, 9)]
@@ -59,6 +60,25 @@ def record(tmp_path: Path, output: Path) -> Callable[..., EventSink]:
         return sink
 
     return record_events
+
+
+def test_a_store_that_cannot_be_opened_stops_nothing_and_is_opened_later(
+    tmp_path: Path, output: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a disk without room for SQLite's own files."""
+    store = store_path(tmp_path, 0)
+    store.mkdir(parents=True)
+    with output.open("wb") as file:
+        sink = EventSink(tmp_path, 0, SinkSettings(json=True, descriptor=file.fileno(), clock=lambda: NOW))
+        sink.emit(received())
+        wait_until(lambda: sink.statistics().rows_dropped == 1, "an event that could not be stored")
+        store.rmdir()
+        sink.emit(received(1))
+        sink.close()
+    assert output.read_bytes().count(b"\n") == 2
+    assert (sink.statistics().written, sink.statistics().dropped) == (1, 0)
+    assert [story.queue_id for story in search(tmp_path, Search())] == QUEUE_IDS[1:2]
+    assert caplog.messages[0] == "tracking events could not be stored"
 
 
 def test_each_event_becomes_a_line_and_a_row_in_order(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,18 @@ async def test_a_folder_that_cannot_be_used_is_the_machines_fault(tmp_path: Path
     (tmp_path / "spool").write_text("a file where a folder should be")
     with pytest.raises(MachineError, match="cannot use"):
         SqliteSpool(tmp_path, 0)
+
+
+async def test_a_disk_without_room_for_the_map_of_the_log_has_a_remedy(tmp_path: Path) -> None:
+    await SqliteSpool(tmp_path, 0).close()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))  # of each file; it is refused as by a full disk
+    try:
+        with pytest.raises(MachineError, match=r"no room for .*p0\.db to be opened, .* make room"):
+            SqliteSpool(tmp_path, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    await SqliteSpool(tmp_path, 0).close()
 
 
 async def test_a_database_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class EventSink:
     """One worker's sink. `emit`, `statistics` and `close` are for the event loop; the rest is the thread's."""
 
     def __init__(self, state_dir: Path, worker: int, settings: SinkSettings | None = None) -> None:
-        """Open the worker's store and start the thread. `OSError` or `sqlite3.Error` if it cannot be opened."""
+        """Open the worker's store and start the thread. Where it cannot be opened, that is tried again."""
         self._settings = settings or SinkSettings()
         self._store = TrackingStore(state_dir, worker)
         self._lines = EventLines(json=is_json(self._settings.json))
@@ -81,6 +81,7 @@ class EventSink:
         self._written = self._dropped = self._rows_dropped = self._lines_dropped = 0
         self._prune_at = 0.0
         self._octets_at_once = octets_at_once(self._settings.descriptor)
+        self._flush([])
         self._thread = threading.Thread(target=self._run, name=f"tracking w{worker}", daemon=True)
         self._thread.start()
 
@@ -126,7 +127,7 @@ class EventSink:
             self._store.add(rows)
             self._written += len(rows)
             self._prune(2 * len(rows))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._rows_dropped += len(rows)
             log.error(  # noqa: TRY400  a stack trace tells nothing of a full disk
                 "tracking events could not be stored", extra={"event": "tracking-failed", "reason": str(error)}

@@ -33,15 +33,17 @@ class TrackingStore:
     """One worker's file. Used by one thread."""
 
     def __init__(self, state_dir: Path, worker: int) -> None:
-        """Open it, or create it; a damaged one is renamed and a new one begun."""
+        """Opened, or created, when it is first used, and again each time until that succeeds."""
         self._path = store_path(state_dir, worker)
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._connection = self._open()
-        self._last_id: int = self._connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0]
+        self._connection: sqlite3.Connection | None = None
+        self._last_id = 0
 
     def add(self, rows: Sequence[tuple[float, str, bytes]]) -> None:
-        """Write events (time, queue id, JSON) in one transaction; `sqlite3.Error` if they could not be written."""
-        connection = self._connection
+        """Write events (time, queue id, JSON) in one transaction.
+
+        `sqlite3.Error` or `OSError` if they could not be written; a damaged store is renamed and a new one begun.
+        """
+        connection = self._opened()
         connection.execute("BEGIN")
         try:
             start = 0
@@ -57,14 +59,25 @@ class TrackingStore:
 
     def prune(self, before: float, rows_max: int) -> int:
         """Remove at most `rows_max` of the events older than `before`; returns how many."""
-        return self._connection.execute(
-            "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE id < ? ORDER BY id LIMIT ?)",
-            (earliest_id(before), rows_max),
-        ).rowcount
+        return (
+            self._opened()
+            .execute(
+                "DELETE FROM event WHERE id IN (SELECT id FROM event WHERE id < ? ORDER BY id LIMIT ?)",
+                (earliest_id(before), rows_max),
+            )
+            .rowcount
+        )
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._connection, self._last_id = self._open()
+        return self._connection
 
     def _values(self, rows: Sequence[tuple[float, str, bytes]]) -> list[int | str | bytes]:
         values: list[int | str | bytes] = []
@@ -73,7 +86,7 @@ class TrackingStore:
             values += (self._last_id, queue_id, event)
         return values
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> tuple[sqlite3.Connection, int]:
         try:
             return _connect(self._path)
         except sqlite3.OperationalError:
@@ -100,11 +113,13 @@ def _insert(rows: int) -> str:
     return "INSERT INTO event VALUES " + ",".join(["(?,?,?)"] * rows)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
+    """A connection, and the highest id that was given."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.executescript(_SCHEMA)
+        (last_id,) = connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, last_id

@@ -25,6 +25,8 @@ from bridgehead.spool.quarantine import Quarantine
 from bridgehead.spool.recovery import open_or_salvage, salvage
 from bridgehead.spool.schema import DamagedError, open_entry
 
+_WITHOUT_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+"""The second one is the file that maps the log, which SQLite makes anew at each start: "disk I/O error"."""
 _NAME: Final = re.compile(r"p([0-9]{1,3})\.db")
 
 
@@ -132,6 +134,8 @@ def _advice(path: Path, error: sqlite3.Error | OSError) -> str:
             f"the disk gives nothing of {path} (input/output error), its mail waits: look at dmesg, mend the disk,"
             f" or stop the server and move {path.parent.parent} to another one"
         )
+    if getattr(error, "sqlite_errorcode", 0) in _WITHOUT_ROOM:
+        return f"the disk has no room for {path} to be opened, its mail waits: make room, it is tried again by itself"
     return f"cannot open {path}: {error}"
 
 
