@@ -53,7 +53,7 @@ def test_every_path_of_mail_is_shown_and_nothing_is_left_behind(folder: Path) ->
     log = folder / "log"
     temporary = folder / "temporary"
     temporary.mkdir()
-    child = Child([str(PROGRAM), "demo", "--seconds", "10", "--plain"], log, {"TMPDIR": str(temporary)})
+    child = Child([str(PROGRAM), "demo", "--seconds", "20", "--plain"], log, {"TMPDIR": str(temporary)})
     wait_until(lambda: "/metrics" in log.read_text() or not child.is_running, "what to try")
     processes = child.process_ids()
     assert len(processes) > 4, "the demo, its server, two workers, the console"
@@ -136,7 +136,7 @@ def test_the_live_picture_follows_the_size_of_a_real_terminal(folder: Path) -> N
     shown = Terminal(80, 24)
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
     program = subprocess.Popen(
-        [str(PROGRAM), "demo", "--seconds", "8"],
+        [str(PROGRAM), "demo", "--seconds", "15"],
         stdin=slave,
         stdout=slave,
         stderr=slave,

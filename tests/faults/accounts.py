@@ -21,7 +21,7 @@ from tests.peers.child import wait_until
 from tests.peers.sender import Account
 from tests.peers.sink import Received
 
-MOMENT_SECONDS: Final = 0.5
+MOMENT_SECONDS: Final = 2.0
 """How long an answer may be under way to the disk of a busy machine; it usually takes milliseconds."""
 
 

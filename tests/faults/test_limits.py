@@ -75,7 +75,7 @@ def test_a_host_that_hangs_leaves_descriptors_for_new_mail(new_bridgehead: NewBr
         hanging = send(server, "hanging", 300)
         more = send(server, "more", 50)
         assert (hanging.refused, more.refused) == ([], [])
-        assert hosts.seen["bad"].connections > 20
+        wait_until(lambda: hosts.seen["bad"].connections > 20, "many connections that hang")
         assert server.events("connector-down") == []
         hosts.mend()
         accepted = {*hanging.accepted, *more.accepted}

@@ -97,7 +97,7 @@ def play(server: Bridgehead, storm: Storm) -> None:
     storm.at_last = usage(server)
     storm.hosts.mend()
     with suppress(AssertionError):  # the tests say of which host
-        wait_until(lambda: not missing(storm), "mail at the mended hosts, and DSNs", 20)
+        wait_until(lambda: not missing(storm), "mail at the mended hosts, and DSNs", 60)
     assert server.terminate() == 0
     storm.delivered = Counter(str(event["message_id"]) for event in server.events("delivered"))
 
@@ -133,7 +133,7 @@ def send_good(server: Bridgehead, storm: Storm, name: str) -> None:
     sender.start()
     account = sender.join()
     storm.good_accounts.append(account)
-    wait_until(lambda: set(account.accepted) <= set(storm.good.counts()), "good mail in the middle of bad hosts", 20)
+    wait_until(lambda: set(account.accepted) <= set(storm.good.counts()), "good mail in the middle of bad hosts", 60)
 
 
 def returned(storm: Storm) -> set[str]:

@@ -177,7 +177,7 @@ def test_a_worker_whose_disk_gives_nothing_says_so_and_others_go_on(
     lose(faults, server.state / "spool" / "p0.db", 0, EVERYTHING)
     for name, value in disk_layer.environment(layer, server.state, fail=faults).items():
         monkeypatch.setenv(name, value)
-    server.start()
+    server.start(whole=False)
     wait_until(lambda: len(server.events("child-ended")) >= 2, "a worker that could not start, twice")
     (trouble,) = call(server.state, "server")["troubles"]
     assert trouble.startswith(f"worker 0 cannot start: the disk gives nothing of {server.state}/spool/p0.db")

@@ -10,7 +10,7 @@ from bridgehead.core.tracking import TrackingEvent
 from tests.inbound.receiving import Dialogue, dialogue, receiving
 
 CROWD = 500
-SERVED_SECONDS = 2.0
+SERVED_SECONDS = 30.0
 ENVELOPE = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<b@contoso.com>\r\n"
 
 

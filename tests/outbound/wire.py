@@ -26,7 +26,7 @@ from bridgehead.smtp.client_event import Trace
 from tests.outbound.scripted_server import ADDRESS
 
 PATIENT = Timeouts()
-HASTY = Timeouts(connect=1.0, handshake=0.2, greeting=0.2, command=0.2, block=0.2, end=0.2, goodbye=0.1, idle=0.3)
+HASTY = Timeouts(connect=1.0, handshake=0.5, greeting=0.5, command=0.5, block=0.5, end=0.5, goodbye=0.1, idle=0.5)
 VIRTUAL_SERVER = VirtualServer("V", "S", (), "bridge.contoso.com")
 NOBODY = Ourselves(frozenset(), frozenset())
 

@@ -14,6 +14,10 @@ from tests.peers.child import Child, free_port, wait_greeting, wait_until
 
 PROGRAM = Path(sys.executable).with_name("bridgehead")
 
+READY = b'"event":"ready"'
+BEGIN = '{"ts":'
+"""Of a line of the log; not within one, as quotes are escaped there."""
+
 CONFIGURATION = """\
 [node]
 state_dir = "{state}"
@@ -99,11 +103,17 @@ class Bridgehead:
         )
         self.configuration.write_text(text)
 
-    def start(self, *, descriptors: int = 0) -> None:
-        """Start it and return when every listener greets; `descriptors`: no process may have more open files."""
+    def start(self, *, descriptors: int = 0, whole: bool = True) -> None:
+        """Start it, and return when it greets, and every worker is there unless one cannot be (`whole`).
+
+        `descriptors`: no process may have more open files.
+        """
+        seen = self.log.stat().st_size if self.log.exists() else 0
         limits = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         self.child = Child([*limits, str(PROGRAM), "serve", "--config", str(self.configuration)], self.log)
         wait_greeting(self.child, self.port)
+        if whole:
+            wait_until(lambda: READY in self.log.read_bytes()[seen:], "every worker")
 
     @property
     def running(self) -> Child:
@@ -145,11 +155,14 @@ class Bridgehead:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def events(self, name: str = "") -> Sequence[dict[str, Any]]:
-        """Log lines as objects, optionally only those whose `event` is `name`."""
+        """Log lines as objects, optionally only those whose `event` is `name`.
+
+        A process that was killed may have left half a line before another one.
+        """
         found = []
-        for line in self.log.read_text(errors="replace").splitlines(keepends=True):
-            if line.startswith("{") and line.endswith("\n"):
-                entry = json.loads(line)
+        for line in self.log.read_text(errors="replace").split("\n")[:-1]:
+            if line.startswith("{"):
+                entry = json.loads(line[max(line.rfind(BEGIN), 0) :])
                 if not name or entry.get("event") == name:
                     found.append(entry)
         return found

@@ -39,7 +39,7 @@ def test_mail_passes_from_postfix_through_bridgehead_to_postfix(
     for message in last.maildir("inbox"):
         assert message.endswith(b"line\n.\n..two\n")
         assert message.count(b"\nReceived: ") == 3
-    assert first.waiting() == 0
+    wait_until(lambda: first.waiting() == 0, "an empty queue")
     assert bridgehead.terminate() == 0
 
 

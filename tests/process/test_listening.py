@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from bridgehead.core.error import MachineError
 from bridgehead.core.organization import Listener, Node, Organization, Server, VirtualServer
 from bridgehead.process.listening import ListeningSockets
+
+PATIENCE_SECONDS = 5.0
+"""A connection waits in the socket a moment after its client was told."""
 
 
 def free_port() -> int:
@@ -87,6 +91,7 @@ def test_listening_names_the_remedy_for_an_address_this_machine_does_not_have(no
 def accepts(bound: int) -> bool:
     """Whether a connection waits in a listening socket."""
     with socket.socket(fileno=os.dup(bound)) as listening:
+        select.select([listening], [], [], PATIENCE_SECONDS)
         listening.setblocking(False)
         try:
             listening.accept()[0].close()
