@@ -5,7 +5,6 @@ A zone whose file is missing or broken is answered with SERVFAIL, as in life; na
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,9 +57,11 @@ class NameServer:
             if isinstance(content, str):
                 path.write_text(content if content == SERVFAIL else HEAD + content)
             text += f'zone:\n    name: "{name}"\n    zonefile: "{path}"\n'
-        configuration = directory / "nsd.conf"
-        configuration.write_text(text)
-        self.child = Child([program("nsd"), "-d", "-c", str(configuration)], directory / "nsd.log")
+        (directory / "nsd.conf").write_text(text)
+        self.child = self._start()
+
+    def _start(self) -> Child:
+        return Child([program("nsd"), "-d", "-c", str(self.directory / "nsd.conf")], self.directory / "nsd.log")
 
     def wait_answering(self) -> None:
         """Return when it answers anything at all."""
@@ -89,10 +90,14 @@ class NameServer:
         return dns.rcode.to_text(self.ask(name, kind).rcode())
 
     def replace(self, zone: str, records: str) -> None:
-        """Serve other records for a zone, as after an operator mended it; returns once they are served."""
+        """Serve other records for a zone, as after an operator mended it; returns once they are served.
+
+        By a restart: beside the process that a reload starts, the one before it answers for a while.
+        """
         (self.directory / f"{zone}.zone").write_text(HEAD + records)
-        self.child.signal(signal.SIGHUP)
-        wait_until(lambda: self.rcode(zone, "SOA") == "NOERROR", f"{zone} is served")
+        self.stop()
+        self.child = self._start()
+        self.wait_answering()
 
     def stop(self) -> None:
         """End the server."""
